@@ -1,0 +1,104 @@
+//! The methods of hub, subscription and socket that read the clock themselves.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+
+use super::now;
+use crate::{
+    event::Event,
+    hub::{Hub, Publish},
+    subscription::{Delivery, Subscribe, SubscribeError, Subscription},
+    topic::{TopicName, TopicNameError},
+    ws::Socket,
+};
+
+impl Hub {
+    /// Publishes an event to a topic; never waits for a subscriber.
+    ///
+    /// With the embedded broker the event is stored when this returns, and the returned future is
+    /// ready at once. Subscribers of the topic get it in the order of the hub's sequence.
+    ///
+    /// # Errors
+    /// The future gives [`PublishError`](crate::PublishError): a topic name that is not valid, an
+    /// event that is too large, a broker that did not take it. Nothing is stored then.
+    pub fn publish<T>(&self, topic: T, event: Event) -> Publish
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        self.publish_at(topic, event, now())
+    }
+
+    /// Subscribes to a topic, to several, or as a [`Subscribe`] says.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    pub fn subscribe(&self, request: impl Into<Subscribe>) -> Result<Subscription, SubscribeError> {
+        self.subscribe_at(request, now())
+    }
+}
+
+impl Subscription {
+    /// The next item; `None` when the subscription has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        let mut out = Vec::with_capacity(1);
+        poll_fn(|cx| self.poll_recv_many(cx, &mut out, 1, now())).await;
+        out.pop()
+    }
+
+    /// Waits for items and appends those that are there to `out`, at most `max`. Returns how many;
+    /// 0 when the subscription has ended or `max` is 0.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn recv_many(&mut self, out: &mut Vec<Delivery>, max: usize) -> usize {
+        if max == 0 {
+            return 0;
+        }
+        poll_fn(|cx| self.poll_recv_many(cx, out, max, now())).await
+    }
+
+    /// Adds a topic from its next event on. Nothing changes when it is there already.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    pub fn add<T>(&mut self, topic: T) -> Result<(), SubscribeError>
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        self.add_at(topic, now())
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let mut out = Vec::with_capacity(1);
+        self.get_mut().poll_recv_many(cx, &mut out, 1, now()).map(|_| out.pop())
+    }
+}
+
+impl Socket {
+    /// Adds a topic to the connection's subscription, from its next event on: what the handler
+    /// publishes to it after this call comes back.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    pub fn subscribe<T>(&mut self, topic: T) -> Result<(), SubscribeError>
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        self.subscribe_at(topic, now())
+    }
+}

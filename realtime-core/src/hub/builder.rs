@@ -1,0 +1,96 @@
+//! The configuration of a hub, field by field.
+
+use super::Hub;
+use crate::{
+    broker::{Broker, LocalBroker},
+    config::{Config, ConfigError, SseConfig, WebSocketConfig},
+    limits::Limits,
+    log::Retention,
+    origin::OriginPolicy,
+    overflow::{LagLimit, Overflow},
+};
+
+/// Builds a [`Hub`].
+///
+/// ```
+/// use realtime_core::{Hub, LagLimit, Overflow, Retention};
+///
+/// let hub = Hub::builder()
+///     .overflow(Overflow::Conflate)
+///     .lag(LagLimit::default().events(64))
+///     .retention(Retention::default().events(10_000))
+///     .build()?;
+/// # Ok::<(), realtime_core::ConfigError>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use]
+pub struct HubBuilder {
+    config: Config,
+    broker: Option<Box<dyn Broker>>,
+}
+
+impl HubBuilder {
+    /// Takes a whole configuration.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets [`Config::retention`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
+    /// Sets [`Config::overflow`].
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = overflow;
+        self
+    }
+
+    /// Sets [`Config::lag`].
+    pub fn lag(mut self, lag: LagLimit) -> Self {
+        self.config.lag = lag;
+        self
+    }
+
+    /// Changes [`Config::limits`].
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.config.limits);
+        self
+    }
+
+    /// Sets [`Config::origin`].
+    pub fn origin(mut self, origin: OriginPolicy) -> Self {
+        self.config.origin = origin;
+        self
+    }
+
+    /// Changes [`Config::sse`].
+    pub fn sse(mut self, change: impl FnOnce(&mut SseConfig)) -> Self {
+        change(&mut self.config.sse);
+        self
+    }
+
+    /// Changes [`Config::websocket`].
+    pub fn websocket(mut self, change: impl FnOnce(&mut WebSocketConfig)) -> Self {
+        change(&mut self.config.websocket);
+        self
+    }
+
+    /// Takes a broker in place of the embedded one.
+    pub fn broker(mut self, broker: impl Broker) -> Self {
+        self.broker = Some(Box::new(broker));
+        self
+    }
+
+    /// Builds the hub.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a value of the configuration can't work; see [`Config::check`].
+    pub fn build(self) -> Result<Hub, ConfigError> {
+        self.config.check()?;
+        let broker = self.broker.unwrap_or_else(|| Box::new(LocalBroker::new()));
+        Ok(Hub::assemble(self.config, broker))
+    }
+}

@@ -1,0 +1,297 @@
+//! One topic's log: a ring that is replay buffer and send queue at once.
+//!
+//! Entries are found by *index*, the count of entries appended before; it never wraps or restarts
+//! in the life of a log, so the distance of two indices is a number of events even when the ring
+//! has let go of them.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration, time::Instant};
+
+use bytes::Bytes;
+
+use crate::{event::Event, position::Position, topic::TopicName};
+
+mod keys;
+mod wire;
+
+use keys::KeyIndex;
+use wire::WireCache;
+pub(crate) use wire::{WIRE_FORMATS, WireFormat};
+
+/// How much of a topic's past is kept for replay and for slow subscribers.
+///
+/// A topic takes at most `bytes` for the events in the ring, as much again for the newest events of
+/// keys that have left the ring, as much again for encoded copies, one encoded batch (64 KiB or one
+/// event), and a fixed overhead per event and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Events kept per topic. Default: 1 024, some minutes of a chatty topic.
+    pub events: usize,
+    /// Bytes of events (data, names and keys) kept per topic. Default: 1 MiB, so that a thousand
+    /// busy topics fit a small machine.
+    pub bytes: u64,
+    /// The age at which an event is let go, looked at when something is published to the topic or
+    /// somebody subscribes. Default: 5 minutes, longer than a client's reconnect takes.
+    pub age: Duration,
+    /// Keys whose newest event is kept after it left the ring. Default: 4 096.
+    pub keys: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { events: 1024, bytes: 1024 * 1024, age: Duration::from_secs(300), keys: 4096 }
+    }
+}
+
+impl Retention {
+    /// The same retention with at most `events` events; at least 1.
+    #[must_use]
+    pub fn events(mut self, events: usize) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same retention with at most `bytes` bytes; at least the largest event allowed.
+    #[must_use]
+    pub fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// The same retention with events let go at `age`.
+    #[must_use]
+    pub fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    /// The same retention with at most `keys` keys kept beyond the ring.
+    #[must_use]
+    pub fn keys(mut self, keys: usize) -> Self {
+        self.keys = keys;
+        self
+    }
+}
+
+/// An event as it stands in a topic's log.
+#[derive(Debug)]
+pub struct Entry {
+    topic: TopicName,
+    position: Position,
+    event: Event,
+    mark: Mark,
+    at: Instant,
+}
+
+impl Entry {
+    /// The topic that it was published to.
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// Its place in the hub's sequence.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// What was appended before it.
+    pub(crate) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// When it was appended.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// What has been appended with it.
+    pub(crate) fn end(&self) -> Mark {
+        Mark {
+            index: self.mark.index + 1,
+            keyed: self.mark.keyed + u64::from(self.event.key().is_some()),
+            bytes: self.mark.bytes + self.event.size() as u64,
+        }
+    }
+}
+
+/// Running totals of a log up to some place in it; differences of two say what lies between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Entries.
+    pub(crate) index: u64,
+    /// Entries with a key.
+    pub(crate) keyed: u64,
+    /// Bytes of events.
+    pub(crate) bytes: u64,
+}
+
+impl Mark {
+    /// Entries without a key between `self` and the later mark `to`.
+    pub(crate) fn unkeyed_until(&self, to: &Self) -> u64 {
+        (to.index - self.index) - (to.keyed - self.keyed)
+    }
+}
+
+/// One topic's ring, key index and encoded copies.
+#[derive(Debug)]
+pub(crate) struct Log {
+    topic: TopicName,
+    retention: Retention,
+    ring: VecDeque<Arc<Entry>>,
+    head: Mark,
+    evicted_through: u64,
+    keys: KeyIndex,
+    wire: WireCache,
+}
+
+impl Log {
+    /// An empty log whose topic may have had events up to the sequence `evicted_through` in an
+    /// earlier life.
+    pub(crate) fn new(topic: TopicName, retention: Retention, evicted_through: u64) -> Self {
+        Self {
+            topic,
+            retention,
+            ring: VecDeque::new(),
+            head: Mark::default(),
+            evicted_through,
+            keys: KeyIndex::default(),
+            wire: WireCache::default(),
+        }
+    }
+
+    /// Appends an event and lets go of what is past the retention.
+    pub(crate) fn append(&mut self, position: Position, event: Event, now: Instant) {
+        let entry = Entry { topic: self.topic.clone(), position, event, mark: self.head, at: now };
+        if let Some(key) = entry.event.key() {
+            self.keys.appended(key, entry.mark.index);
+        }
+        self.head = entry.end();
+        self.ring.push_back(Arc::new(entry));
+        self.expire(now);
+    }
+
+    /// Lets go of what is past the retention at `now`; the newest entry only for its age.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(front) = self.ring.front() {
+            let over = self.ring.len() > self.retention.events
+                || self.head.bytes - front.mark.bytes > self.retention.bytes && self.ring.len() > 1
+                || now.saturating_duration_since(front.at) > self.retention.age;
+            if !over {
+                break;
+            }
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        let Some(entry) = self.ring.pop_front() else { return };
+        self.evicted_through = entry.position.sequence();
+        let first = entry.mark.index + 1;
+        self.keys.evicted(entry, self.retention.keys, self.retention.bytes);
+        self.wire.forget_before(first);
+    }
+
+    /// Totals of everything appended.
+    pub(crate) fn head(&self) -> Mark {
+        self.head
+    }
+
+    /// The index of the oldest entry in the ring; the head's when it is empty.
+    pub(crate) fn first_index(&self) -> u64 {
+        self.head.index - self.ring.len() as u64
+    }
+
+    /// The sequence of the newest entry that has left the ring, 0 if none has.
+    pub(crate) fn evicted_through(&self) -> u64 {
+        self.evicted_through
+    }
+
+    /// The sequence of the newest entry, also when it has left the ring.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.ring.back().map_or(self.evicted_through, |entry| entry.position.sequence())
+    }
+
+    /// The entry with `index`, if it is in the ring.
+    pub(crate) fn get(&self, index: u64) -> Option<&Arc<Entry>> {
+        let offset = index.checked_sub(self.first_index())?;
+        self.ring.get(usize::try_from(offset).ok()?)
+    }
+
+    /// Totals up to the entry with `index`, if it is in the ring or the next to come.
+    pub(crate) fn mark_at(&self, index: u64) -> Option<Mark> {
+        if index == self.head.index {
+            return Some(self.head);
+        }
+        self.get(index).map(|entry| entry.mark)
+    }
+
+    /// The index of the first entry in the ring with a sequence above `sequence`.
+    pub(crate) fn index_after(&self, sequence: u64) -> u64 {
+        if self.last_sequence() <= sequence {
+            return self.head.index;
+        }
+        self.index_where(|entry| entry.position.sequence() <= sequence)
+    }
+
+    /// The index of the first entry in the ring for which `before` is false; it must be true for a
+    /// prefix.
+    pub(crate) fn index_where(&self, before: impl Fn(&Entry) -> bool) -> u64 {
+        self.first_index() + self.ring.partition_point(|entry| before(entry)) as u64
+    }
+
+    /// Whether no later event has the key of `entry`.
+    pub(crate) fn is_newest_of_key(&self, entry: &Entry) -> bool {
+        entry.event.key().is_some_and(|key| self.keys.newest(key) == Some(entry.mark.index))
+    }
+
+    /// The newest entry of a key that has left the ring, the first with an index of at least `from`.
+    pub(crate) fn kept_from(&self, from: u64) -> Option<&Arc<Entry>> {
+        self.keys.kept_from(from)
+    }
+
+    /// Whether the newest entry of some key with an index of at least `from` had to be let go.
+    pub(crate) fn lost_keys_from(&self, from: u64) -> bool {
+        self.keys.lost_through().is_some_and(|index| index >= from)
+    }
+
+    /// Encoded entries of `range`, which must be in the ring: as many of its first ones as lie
+    /// together and fit `max` bytes, at least one. Returns the bytes and the index after the last.
+    pub(crate) fn encoded(
+        &mut self,
+        format: &dyn WireFormat,
+        range: Range<u64>,
+        max: usize,
+    ) -> (Bytes, u64) {
+        let first = self.first_index();
+        let entry = |index: u64| -> Option<&Entry> {
+            self.ring.get((index - first) as usize).map(|entry| &**entry)
+        };
+        self.wire.read(format, range, max, entry, self.retention.bytes as usize)
+    }
+
+    /// Bytes of the events in the ring and of those kept by key.
+    pub(crate) fn retained_bytes(&self) -> u64 {
+        let ring = self.ring.front().map_or(0, |front| self.head.bytes - front.mark.bytes);
+        ring + self.keys.kept_bytes()
+    }
+
+    /// Bytes of encoded copies.
+    #[cfg(test)]
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.wire.bytes()
+    }
+
+    /// Whether nothing is in the ring once what is past its age at `now` is let go.
+    pub(crate) fn is_expired(&mut self, now: Instant) -> bool {
+        self.expire(now);
+        self.ring.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Making a subscription, and changing its topics while it lives.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription};
+use crate::{
+    cursor::{Cursor, Policy},
+    fanout::{Fanout, Membership},
+    hub::Hub,
+    log::Log,
+    position::LastEventId,
+    stats::{SubscriptionCounts, add},
+    topic::{TopicName, TopicNameError},
+};
+
+impl Hub {
+    /// Subscribes at the time `now`; see [`Hub::subscribe`].
+    ///
+    /// # Errors
+    /// See [`Hub::subscribe`].
+    pub fn subscribe_at(
+        &self,
+        request: impl Into<Subscribe>,
+        now: Instant,
+    ) -> Result<Subscription, SubscribeError> {
+        let request = request.into();
+        let names = request.topics?;
+        check_count(self, names.len())?;
+        let fanouts: Vec<_> =
+            names.iter().map(|name| self.topic(name, now)).collect::<Result<_, _>>()?;
+        // Read before any topic is joined: what is published meanwhile has a higher sequence.
+        let visible = self.visible();
+
+        let resumed = match request.after {
+            None => None,
+            Some(Err(_)) => Some(Err(ResetReason::Malformed)),
+            Some(Ok(id)) if id.epoch != self.epoch() => Some(Err(ResetReason::Epoch)),
+            Some(Ok(id)) if id.sequence > visible => Some(Err(ResetReason::Ahead)),
+            Some(Ok(id)) => Some(self.resume(&fanouts, id, now)),
+        };
+        let (topics, taken, reason) = match resumed {
+            Some(Ok((topics, taken))) => (topics, taken, None),
+            Some(Err(reason)) => {
+                let (topics, taken) = self.start(&fanouts, request.start, visible, now);
+                (topics, taken, Some(reason))
+            }
+            None => {
+                let (topics, taken) = self.start(&fanouts, request.start, visible, now);
+                (topics, taken, None)
+            }
+        };
+
+        let counters = self.counters();
+        add(&counters.subscriptions, 1);
+        let id = LastEventId { epoch: self.epoch(), sequence: taken };
+        let reset = reason.map(|reason| {
+            add(&counters.resets, 1);
+            Reset { id, reason }
+        });
+        let policy = Policy {
+            overflow: request.overflow.unwrap_or(self.config().overflow),
+            limit: request.lag.unwrap_or(self.config().lag),
+        };
+        Ok(Subscription {
+            hub: self.clone(),
+            topics,
+            policy,
+            taken,
+            counts: SubscriptionCounts::default(),
+            reset,
+            ended: false,
+        })
+    }
+
+    /// Joins all topics after `id`, unless one of them has let go of an event after it.
+    fn resume(
+        &self,
+        fanouts: &[Arc<Fanout>],
+        id: LastEventId,
+        now: Instant,
+    ) -> Result<(Vec<Joined>, u64), ResetReason> {
+        let mut joined = Vec::with_capacity(fanouts.len());
+        let mut complete = true;
+        for fanout in fanouts {
+            joined.push(self.join(fanout, |log| {
+                log.expire(now);
+                complete &= log.evicted_through() <= id.sequence;
+                let next = log.index_after(id.sequence);
+                cursor_at(log, next, id.sequence)
+            }));
+        }
+        if complete {
+            return Ok((joined, id.sequence));
+        }
+        for topic in joined {
+            self.leave(topic.member);
+        }
+        Err(ResetReason::Evicted)
+    }
+
+    /// Joins all topics as `start` says; also tells the sequence after which everything follows.
+    fn start(
+        &self,
+        fanouts: &[Arc<Fanout>],
+        start: Start,
+        visible: u64,
+        now: Instant,
+    ) -> (Vec<Joined>, u64) {
+        let mut taken = visible;
+        let mut joined = Vec::with_capacity(fanouts.len());
+        for fanout in fanouts {
+            joined.push(self.join(fanout, |log| {
+                log.expire(now);
+                let last = match start {
+                    Start::NewestPerKey => return Cursor::newest_per_key(log, visible),
+                    Start::Live => 0,
+                    Start::Last(count) => count as u64,
+                };
+                let next = log.head().index.saturating_sub(last).max(log.first_index());
+                if let Some(first) = log.get(next) {
+                    taken = taken.min(first.position().sequence() - 1);
+                }
+                cursor_at(log, next, visible)
+            }));
+        }
+        (joined, taken)
+    }
+
+    /// Joins a topic from its next event on.
+    pub(crate) fn join_live(
+        &self,
+        name: &TopicName,
+        now: Instant,
+    ) -> Result<Joined, SubscribeError> {
+        let fanout = self.topic(name, now)?;
+        Ok(self.join(&fanout, |log| cursor_at(log, log.head().index, log.last_sequence())))
+    }
+
+    fn join(&self, fanout: &Arc<Fanout>, place: impl FnOnce(&mut Log) -> Cursor) -> Joined {
+        let (member, is_first) = fanout.join(place);
+        if is_first {
+            self.interest(fanout.topic(), true);
+        }
+        Joined { member, quiet_at: u64::MAX }
+    }
+
+    fn leave(&self, member: Membership) {
+        let fanout = Arc::clone(member.fanout());
+        drop(member);
+        if fanout.members() == 0 {
+            self.interest(fanout.topic(), false);
+        }
+    }
+}
+
+impl Subscription {
+    /// Adds a topic from its next event on, at the time `now`; see [`Subscription::add`].
+    ///
+    /// # Errors
+    /// See [`Subscription::add`].
+    pub fn add_at<T>(&mut self, topic: T, now: Instant) -> Result<(), SubscribeError>
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        let name = topic.try_into().map_err(TopicNameError::from)?;
+        if self.topics().any(|topic| *topic == name) {
+            return Ok(());
+        }
+        check_count(&self.hub, self.topics.len() + 1)?;
+        let joined = self.hub.join_live(&name, now)?;
+        self.attach(joined);
+        Ok(())
+    }
+
+    /// Adds a topic that was joined; nothing changes when it is there already.
+    pub(crate) fn attach(&mut self, joined: Joined) {
+        if self.topics().any(|topic| topic == joined.member.fanout().topic()) {
+            return self.hub.leave(joined.member);
+        }
+        self.topics.push(joined);
+    }
+
+    /// Removes a topic; what it has pending is not delivered. Tells whether it was there.
+    pub fn remove(&mut self, topic: &TopicName) -> bool {
+        let found = self.topics().position(|name| name == topic);
+        if let Some(at) = found {
+            let joined = self.topics.remove(at);
+            self.hub.leave(joined.member);
+        }
+        found.is_some()
+    }
+}
+
+fn cursor_at(log: &Log, next: u64, taken: u64) -> Cursor {
+    let head = log.head();
+    Cursor::new(log.mark_at(next).unwrap_or(head), head, taken)
+}
+
+fn check_count(hub: &Hub, count: usize) -> Result<(), SubscribeError> {
+    let max = hub.config().limits.topics_per_subscription;
+    if count > max {
+        return Err(SubscribeError::TooManyTopics { count, max });
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! What is asked of a hub: [`Subscribe`].
+
+use crate::{
+    broker::DeliverError,
+    overflow::{LagLimit, Overflow},
+    position::{LastEventId, LastEventIdError},
+    topic::{TopicName, TopicNameError},
+};
+
+/// A request for a [`Subscription`](super::Subscription): topics, where to start, and what happens
+/// when it lags.
+///
+/// A name, or several, make one by themselves:
+///
+/// ```
+/// # use realtime_core::{Hub, LagLimit, Overflow, Start, Subscribe};
+/// let hub = Hub::new();
+/// let one = hub.subscribe("prices")?;
+/// let two = hub.subscribe(["prices", "news"])?;
+/// let more = hub.subscribe(
+///     Subscribe::to("prices").start(Start::NewestPerKey).overflow(Overflow::Conflate),
+/// )?;
+/// # Ok::<(), realtime_core::SubscribeError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Subscribe {
+    pub(super) topics: Result<Vec<TopicName>, TopicNameError>,
+    pub(super) start: Start,
+    pub(super) after: Option<Result<LastEventId, LastEventIdError>>,
+    pub(super) overflow: Option<Overflow>,
+    pub(super) lag: Option<LagLimit>,
+}
+
+/// Where a subscription starts that has nothing to resume from, or can't.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Start {
+    /// With what is published from now on.
+    #[default]
+    Live,
+    /// With the last so many events of each topic, as far as they are retained.
+    Last(usize),
+    /// With the newest event of each key.
+    NewestPerKey,
+}
+
+impl Subscribe {
+    /// A subscription to nothing yet; topics are added here or while it lives.
+    pub fn none() -> Self {
+        Self { topics: Ok(Vec::new()), start: Start::Live, after: None, overflow: None, lag: None }
+    }
+
+    /// A subscription to one topic.
+    pub fn to<T>(topic: T) -> Self
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        Self::none().and(topic)
+    }
+
+    /// One more topic. A name that is not valid is reported when the request is used.
+    pub fn and<T>(mut self, topic: T) -> Self
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        self.topics = self.topics.and_then(|mut topics| {
+            let topic = topic.try_into()?;
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+            Ok(topics)
+        });
+        self
+    }
+
+    /// Where to start without an id to resume from, or when resuming is not possible. Default:
+    /// [`Start::Live`].
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Resumes after `id`.
+    pub fn after(mut self, id: impl Into<LastEventId>) -> Self {
+        self.after = Some(Ok(id.into()));
+        self
+    }
+
+    /// Resumes after the id that a client sent, unless an id is set already.
+    pub(crate) fn or_after(mut self, id: Option<Result<LastEventId, LastEventIdError>>) -> Self {
+        self.after = self.after.or(id);
+        self
+    }
+
+    /// The policy for when it lags. Default: the hub's.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = Some(overflow);
+        self
+    }
+
+    /// How far it may lag. Default: the hub's.
+    pub fn lag(mut self, limit: LagLimit) -> Self {
+        self.lag = Some(limit);
+        self
+    }
+}
+
+macro_rules! subscribe_from_name {
+    ($($name:ty),*) => {$(
+        impl From<$name> for Subscribe {
+            fn from(topic: $name) -> Self {
+                Self::to(topic)
+            }
+        }
+    )*};
+}
+subscribe_from_name!(&str, String, &String, TopicName, &TopicName);
+
+impl<T> FromIterator<T> for Subscribe
+where
+    T: TryInto<TopicName>,
+    TopicNameError: From<T::Error>,
+{
+    fn from_iter<I: IntoIterator<Item = T>>(topics: I) -> Self {
+        topics.into_iter().fold(Self::none(), Self::and)
+    }
+}
+
+impl<T, const N: usize> From<[T; N]> for Subscribe
+where
+    T: TryInto<TopicName>,
+    TopicNameError: From<T::Error>,
+{
+    fn from(topics: [T; N]) -> Self {
+        topics.into_iter().collect()
+    }
+}
+
+impl<T> From<Vec<T>> for Subscribe
+where
+    T: TryInto<TopicName>,
+    TopicNameError: From<T::Error>,
+{
+    fn from(topics: Vec<T>) -> Self {
+        topics.into_iter().collect()
+    }
+}
+
+/// Why a subscription could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// A topic's name is not valid.
+    #[error(transparent)]
+    Topic(#[from] TopicNameError),
+    /// It would have more topics than
+    /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription).
+    #[error("{count} topics in one subscription, and {max} are allowed")]
+    TooManyTopics {
+        /// Topics asked for.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The hub's table of topics is full.
+    #[error(transparent)]
+    Table(#[from] DeliverError),
+}

@@ -1,0 +1,216 @@
+//! Why a connection closes, and what the peer is told (RFC 6455 §7.4).
+
+use std::fmt;
+
+use bytestring::ByteString;
+use tungstenite::protocol::frame::coding::CloseCode as Registered;
+
+/// The status code of a Close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// 1000: the purpose is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: the server goes down, or the browser leaves the page.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// 1002: a frame breaks the protocol.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// 1003: a type of data that is not accepted here.
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// 1007: text that is no UTF-8.
+    pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// 1008: against a policy that has no code of its own.
+    pub const POLICY_VIOLATION: Self = Self(1008);
+    /// 1009: a message that is too big.
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    /// 1011: the server failed.
+    pub const INTERNAL_ERROR: Self = Self(1011);
+    /// 1012: the service restarts; come back.
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// 1013: overloaded, or the client is too slow; come back later.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+
+    /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
+    /// and some for inside use (1005, 1006, 1015).
+    pub fn new(code: u16) -> Option<Self> {
+        Registered::from(code).is_allowed().then_some(Self(code))
+    }
+
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The reason in a Close frame: at most 123 bytes of UTF-8, since a control frame holds 125.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CloseReason(ByteString);
+
+impl CloseReason {
+    /// The longest reason, in bytes.
+    pub const MAX_BYTES: usize = 123;
+
+    /// Checks `reason` and takes it.
+    ///
+    /// # Errors
+    /// [`CloseReasonError`] when it is too long.
+    pub fn new(reason: impl Into<ByteString>) -> Result<Self, CloseReasonError> {
+        let reason = reason.into();
+        if reason.len() > Self::MAX_BYTES {
+            return Err(CloseReasonError { length: reason.len() });
+        }
+        Ok(Self(reason))
+    }
+
+    /// It as a string slice.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As much of `reason` as fits.
+    pub(crate) fn truncated(reason: &str) -> Self {
+        let mut end = reason.len().min(Self::MAX_BYTES);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(reason[..end].into())
+    }
+}
+
+/// A reason that does not fit into a Close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a close reason must be at most 123 bytes long, this one has {length}")]
+pub struct CloseReasonError {
+    length: usize,
+}
+
+/// A Close frame's code and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseFrame {
+    /// The code.
+    pub code: CloseCode,
+    /// The reason; empty when there is none.
+    pub reason: CloseReason,
+}
+
+impl CloseFrame {
+    /// A frame with a code and a reason.
+    pub fn new(code: CloseCode, reason: CloseReason) -> Self {
+        Self { code, reason }
+    }
+}
+
+/// Why a connection ended: the one list from which the close code, the reason, the log field and
+/// the metric label come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The handler is done.
+    Done,
+    /// The handler chose a code and a reason.
+    Handler(CloseFrame),
+    /// The handler returned an error or panicked.
+    HandlerFailed,
+    /// The peer closed, with this frame.
+    Peer(Option<CloseFrame>),
+    /// The peer broke the protocol.
+    ProtocolError(&'static str),
+    /// The peer sent text that is no UTF-8.
+    InvalidUtf8,
+    /// The peer sent a message beyond the limit.
+    MessageTooBig,
+    /// The peer sent a message in more fragments than are allowed.
+    TooManyFragments,
+    /// The subscription lagged under [`Overflow::Disconnect`](crate::Overflow::Disconnect).
+    SlowConsumer,
+    /// The peer took no byte for the length of the write deadline.
+    WriteDeadline,
+    /// The peer did not answer a ping.
+    PongDeadline,
+    /// The connection is gone: FIN or RST without a closing handshake.
+    Vanished,
+}
+
+impl CloseCause {
+    /// Its name in logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Handler(_) => "handler",
+            Self::HandlerFailed => "handler_failed",
+            Self::Peer(_) => "peer",
+            Self::ProtocolError(_) => "protocol_error",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::MessageTooBig => "message_too_big",
+            Self::TooManyFragments => "too_many_fragments",
+            Self::SlowConsumer => "slow_consumer",
+            Self::WriteDeadline => "write_deadline",
+            Self::PongDeadline => "pong_deadline",
+            Self::Vanished => "vanished",
+        }
+    }
+
+    /// The Close frame that the peer is sent; `None` for one without a code, and when nobody is
+    /// there to read it.
+    pub fn frame(&self) -> Option<CloseFrame> {
+        let (code, reason) = match self {
+            Self::Done => (CloseCode::NORMAL, ""),
+            Self::Handler(frame) => return Some(frame.clone()),
+            Self::HandlerFailed => (CloseCode::INTERNAL_ERROR, "internal error"),
+            // RFC 6455 §5.5.1: the answer to a Close typically echoes its code.
+            Self::Peer(frame) => {
+                let code = frame.as_ref()?.code;
+                return Some(CloseFrame::new(code, CloseReason::default()));
+            }
+            Self::ProtocolError(what) => (CloseCode::PROTOCOL_ERROR, *what),
+            Self::InvalidUtf8 => (CloseCode::INVALID_PAYLOAD, "invalid UTF-8"),
+            Self::MessageTooBig => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
+            Self::TooManyFragments => (CloseCode::POLICY_VIOLATION, "too many fragments"),
+            Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
+            Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
+        };
+        Some(CloseFrame::new(code, CloseReason::truncated(reason)))
+    }
+
+    /// Whether the peer's bytes can no longer be made sense of, so that its Close can't be awaited.
+    pub(crate) fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::ProtocolError(_)
+                | Self::InvalidUtf8
+                | Self::MessageTooBig
+                | Self::TooManyFragments
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_no_endpoint_may_send_are_refused() {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
+            assert_eq!(CloseCode::new(code), None, "{code}");
+        }
+        for code in [1000, 1001, 1003, 1007, 1009, 1011, 1012, 1013, 3000, 4401, 4999] {
+            assert!(CloseCode::new(code).is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn reasons_fit_a_control_frame_and_are_cut_between_characters() {
+        assert!(CloseReason::new("x".repeat(123)).is_ok());
+        assert!(CloseReason::new("x".repeat(124)).is_err());
+        let cut = CloseReason::truncated(&"é".repeat(100));
+        assert_eq!(cut.as_str().len(), 122);
+    }
+}

@@ -1,0 +1,130 @@
+//! What a connection has in writing.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::ws::frames;
+
+/// Chunks of whole frames, the first perhaps partly written, and control frames that go ahead.
+///
+/// Bounds: the session adds data up to 64 KiB or one message; of pings and pongs at most one of each
+/// waits behind one of each in writing.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    chunks: VecDeque<Bytes>,
+    /// Bytes of the first chunk that are written.
+    written: usize,
+    bytes: usize,
+    /// Bytes up to the end of the control frames that are placed; until they are written, no more
+    /// are placed, so that they can't pile up before a peer that does not read.
+    control_left: usize,
+    /// The latest pong; only that one is owed (RFC 6455 §5.5.3).
+    pong: Option<Bytes>,
+    ping: bool,
+}
+
+impl Outgoing {
+    /// Bytes of data that are to be written.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.pong.is_none() && !self.ping
+    }
+
+    /// Appends whole frames.
+    pub(super) fn push(&mut self, frames: Bytes) {
+        if !frames.is_empty() {
+            self.bytes += frames.len();
+            self.chunks.push_back(frames);
+        }
+    }
+
+    pub(super) fn extend(&mut self, frames: Option<Bytes>) {
+        frames.into_iter().for_each(|frames| self.push(frames));
+    }
+
+    /// Sends a pong ahead of what is not begun, in place of one that is not begun either.
+    pub(super) fn pong(&mut self, frame: Bytes) {
+        self.pong = Some(frame);
+    }
+
+    /// Sends a ping ahead of what is not begun.
+    pub(super) fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Forgets everything but the rest of a frame that is partly written.
+    pub(super) fn drop_unstarted(&mut self) {
+        let started = self.chunks.pop_front().filter(|_| self.written > 0);
+        let started = started.map(|chunk| chunk.slice(..frames::boundary(&chunk, self.written)));
+        *self = Self { written: self.written, ..Self::default() };
+        if let Some(chunk) = started.filter(|chunk| chunk.len() > self.written) {
+            self.bytes = chunk.len() - self.written;
+            self.chunks.push_back(chunk);
+        } else {
+            self.written = 0;
+        }
+    }
+
+    /// Puts control frames in their place: before the first frame that is not begun.
+    pub(super) fn place_control(&mut self) {
+        if self.control_left > 0 || (self.pong.is_none() && !self.ping) {
+            return;
+        }
+        let mut frames = Vec::new();
+        if std::mem::take(&mut self.ping) {
+            frames.extend_from_slice(&frames::ping());
+        }
+        frames.extend_from_slice(&self.pong.take().unwrap_or_default());
+        let frames = Bytes::from(frames);
+        self.bytes += frames.len();
+        self.control_left = frames.len();
+        let Some(first) = self.chunks.front_mut().filter(|_| self.written > 0) else {
+            return self.chunks.push_front(frames);
+        };
+        let rest = first.split_off(frames::boundary(first, self.written));
+        self.control_left += first.len() - self.written;
+        self.chunks.insert(1, frames);
+        if !rest.is_empty() {
+            self.chunks.insert(2, rest);
+        }
+    }
+
+    /// What is to be written.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let mut written = self.written;
+        self.chunks.iter().map(move |chunk| &chunk[std::mem::take(&mut written)..])
+    }
+
+    /// Forgets the first `n` bytes.
+    pub(super) fn advance(&mut self, n: usize) {
+        self.bytes -= n;
+        self.written += n;
+        self.control_left = self.control_left.saturating_sub(n);
+        while let Some(first) = self.chunks.front() {
+            if self.written < first.len() {
+                return;
+            }
+            self.written -= first.len();
+            self.chunks.pop_front();
+        }
+        // An idle connection keeps no buffer.
+        self.chunks = VecDeque::new();
+    }
+
+    /// Takes the first chunk.
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        self.place_control();
+        let written = std::mem::take(&mut self.written);
+        let chunk = self.chunks.pop_front()?.split_off(written);
+        self.bytes -= chunk.len();
+        self.control_left = self.control_left.saturating_sub(chunk.len());
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+        Some(chunk)
+    }
+}

@@ -1,0 +1,338 @@
+//! The handler's end of a WebSocket connection.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use super::{
+    close::{CloseCause, CloseCode, CloseFrame, CloseReason},
+    frames,
+    message::Message,
+};
+use crate::{
+    fanout::lock,
+    hub::Hub,
+    limits::Limits,
+    subscription::{Joined, SubscribeError},
+    topic::{TopicName, TopicNameError},
+};
+
+/// A WebSocket connection, as its handler sees it.
+///
+/// The handler runs as part of the connection: it needs no task of its own, and it is dropped when
+/// the connection ends, at whatever await it stands then. To do something in any case, let it
+/// outlive the connection in a task of yours.
+#[derive(Debug)]
+pub struct Socket {
+    hub: Hub,
+    shared: Arc<Shared>,
+}
+
+impl Socket {
+    /// The hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The next message, or `None` when the peer has closed or the connection is lost.
+    ///
+    /// # Cancel safety
+    /// No message is lost when this is dropped.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Sends a message to this client only. It goes ahead of events that are pending.
+    ///
+    /// Waits while [`Limits::outbox_bytes`] are waiting for the socket; it returns once the message
+    /// is queued, not when it is written.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the message back when the connection has ended or is closing.
+    ///
+    /// # Cancel safety
+    /// When this is dropped before it is ready, the message has not been queued.
+    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
+        let mut message = Some(message);
+        poll_fn(|cx| {
+            let mut mail = lock(&self.shared.mail);
+            let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
+            if mail.sealed || mail.close.is_some() {
+                return Poll::Ready(Err(SendError(taken)));
+            }
+            if mail.outbox_bytes > 0 && mail.outbox_bytes + taken.len() > mail.max_outbox_bytes {
+                message = Some(taken);
+                keep(&mut mail.sender, cx);
+                return Poll::Pending;
+            }
+            let frame = frames::message(&taken);
+            mail.outbox_bytes += frame.len();
+            mail.outbox.push_back(frame);
+            let driver = mail.driver.take();
+            drop(mail);
+            wake(driver);
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Removes a topic from the connection's subscription; what it has pending is not delivered.
+    ///
+    /// # Errors
+    /// [`TopicNameError`] when the name is not valid.
+    pub fn unsubscribe<T>(&mut self, topic: T) -> Result<(), TopicNameError>
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        let topic = topic.try_into().map_err(TopicNameError::from)?;
+        self.change(Change::Leave(topic));
+        Ok(())
+    }
+
+    /// Closes the connection with a code and a reason once what was sent before is written.
+    pub fn close(&mut self, code: CloseCode, reason: CloseReason) {
+        let mut mail = lock(&self.shared.mail);
+        mail.close.get_or_insert(CloseCause::Handler(CloseFrame::new(code, reason)));
+        let driver = mail.driver.take();
+        drop(mail);
+        wake(driver);
+    }
+
+    /// Why the connection is closing or has ended, `None` while it is open.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        lock(&self.shared.mail).closing.clone()
+    }
+
+    /// Adds a topic to the connection's subscription at the time `now`; see
+    /// [`subscribe`](Self::subscribe).
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub fn subscribe_at<T>(&mut self, topic: T, now: Instant) -> Result<(), SubscribeError>
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        let topic = topic.try_into().map_err(TopicNameError::from)?;
+        let max = self.hub.config().limits.topics_per_subscription;
+        let count = lock(&self.shared.mail).topics + 1;
+        if count > max {
+            return Err(SubscribeError::TooManyTopics { count, max });
+        }
+        let joined = self.hub.join_live(&topic, now)?;
+        self.change(Change::Join(joined));
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        let mut mail = lock(&self.shared.mail);
+        if mail.closing.is_some() {
+            drop(mail);
+            drop(change);
+            return;
+        }
+        match &change {
+            Change::Join(_) => mail.topics += 1,
+            Change::Leave(_) => {}
+        }
+        mail.changes.push_back(change);
+        let driver = mail.driver.take();
+        drop(mail);
+        wake(driver);
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut mail = lock(&self.shared.mail);
+        let Some(message) = mail.inbox.pop_front() else {
+            if mail.closing.is_some() {
+                return Poll::Ready(None);
+            }
+            keep(&mut mail.receiver, cx);
+            return Poll::Pending;
+        };
+        mail.inbox_bytes -= message.len();
+        let driver = mail.driver.take();
+        drop(mail);
+        wake(driver);
+        Poll::Ready(Some(message))
+    }
+}
+
+/// What a handler's future ends with: `()`, or a `Result` whose error closes with 1011 and is
+/// logged.
+pub trait Outcome {
+    /// The cause with which the connection is to be closed.
+    fn into_cause(self) -> CloseCause;
+}
+
+impl Outcome for () {
+    fn into_cause(self) -> CloseCause {
+        CloseCause::Done
+    }
+}
+
+impl<E: fmt::Display> Outcome for Result<(), E> {
+    fn into_cause(self) -> CloseCause {
+        match self {
+            Ok(()) => CloseCause::Done,
+            Err(error) => {
+                tracing::warn!(%error, "a WebSocket handler failed");
+                CloseCause::HandlerFailed
+            }
+        }
+    }
+}
+
+/// A message that was not sent, because the connection has ended or is closing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection is closed")]
+pub struct SendError(pub Message);
+
+/// What a session and its socket share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    mail: Mutex<Mail>,
+}
+
+/// Bounds: the inbox and the outbox by bytes, one message over; the changes by what the handler does
+/// in one poll.
+#[derive(Debug, Default)]
+struct Mail {
+    inbox: VecDeque<Message>,
+    inbox_bytes: usize,
+    max_inbox_bytes: usize,
+    outbox: VecDeque<Bytes>,
+    outbox_bytes: usize,
+    max_outbox_bytes: usize,
+    changes: VecDeque<Change>,
+    topics: usize,
+    /// What the handler wants to close with.
+    close: Option<CloseCause>,
+    /// Why the connection is closing: nothing more comes in.
+    closing: Option<CloseCause>,
+    /// Nothing more goes out.
+    sealed: bool,
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    driver: Option<Waker>,
+}
+
+/// A change of the subscription that the handler made.
+#[derive(Debug)]
+pub(super) enum Change {
+    Join(Joined),
+    Leave(TopicName),
+}
+
+/// The most messages in an inbox, whatever their size: an empty one has its cost too.
+const MAX_INBOX_MESSAGES: usize = 256;
+
+impl Shared {
+    pub(super) fn pair(hub: Hub, limits: &Limits, topics: usize) -> (Socket, Arc<Self>) {
+        let mail = Mail {
+            max_inbox_bytes: limits.inbox_bytes,
+            max_outbox_bytes: limits.outbox_bytes,
+            topics,
+            ..Mail::default()
+        };
+        let shared = Arc::new(Self { mail: Mutex::new(mail) });
+        (Socket { hub, shared: Arc::clone(&shared) }, shared)
+    }
+
+    /// Gives a message to the handler.
+    pub(super) fn receive(&self, message: Message) {
+        let mut mail = lock(&self.mail);
+        mail.inbox_bytes += message.len();
+        mail.inbox.push_back(message);
+        let receiver = mail.receiver.take();
+        drop(mail);
+        wake(receiver);
+    }
+
+    /// Whether the handler has room for another message.
+    pub(super) fn has_room(&self) -> bool {
+        let mail = lock(&self.mail);
+        mail.inbox_bytes < mail.max_inbox_bytes && mail.inbox.len() < MAX_INBOX_MESSAGES
+    }
+
+    /// Whether all that the handler sent is taken and, where it may still answer, all that it was
+    /// sent.
+    pub(super) fn is_done(&self, may_answer: bool) -> bool {
+        let mail = lock(&self.mail);
+        mail.outbox.is_empty() && (!may_answer || mail.inbox.is_empty())
+    }
+
+    /// The next change of the subscription.
+    pub(super) fn change(&self) -> Option<Change> {
+        lock(&self.mail).changes.pop_front()
+    }
+
+    pub(super) fn set_topics(&self, topics: usize) {
+        lock(&self.mail).topics = topics;
+    }
+
+    /// The next direct message as a frame, and room for another.
+    pub(super) fn outgoing(&self) -> Option<Bytes> {
+        let mut mail = lock(&self.mail);
+        let frame = mail.outbox.pop_front()?;
+        mail.outbox_bytes -= frame.len();
+        let sender = mail.sender.take();
+        drop(mail);
+        wake(sender);
+        Some(frame)
+    }
+
+    /// What the handler wants to close with, once all that it sent before is taken.
+    pub(super) fn close_wanted(&self) -> Option<CloseCause> {
+        let mut mail = lock(&self.mail);
+        if mail.outbox.is_empty() { mail.close.take() } else { None }
+    }
+
+    /// Keeps the connection's waker for what the handler does outside of its poll.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        let mut mail = lock(&self.mail);
+        keep(&mut mail.driver, cx);
+    }
+
+    /// Tells the handler that nothing more comes in.
+    pub(super) fn closing(&self, cause: &CloseCause) {
+        let mut mail = lock(&self.mail);
+        mail.closing.get_or_insert_with(|| cause.clone());
+        let receiver = mail.receiver.take();
+        let changes = std::mem::take(&mut mail.changes);
+        drop(mail);
+        drop(changes);
+        wake(receiver);
+    }
+
+    /// Tells the handler that nothing more goes out.
+    pub(super) fn seal(&self) {
+        let mut mail = lock(&self.mail);
+        mail.sealed = true;
+        let sender = mail.sender.take();
+        let outbox = std::mem::take(&mut mail.outbox);
+        drop(mail);
+        drop(outbox);
+        wake(sender);
+    }
+}
+
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    if !slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        *slot = Some(cx.waker().clone());
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
