@@ -1,1 +1,49 @@
-//! Placeholder.
+//! realtime for actix-web: extractors for both transports.
+//!
+//! The [`Hub`](realtime_core::Hub) is app data, as `web::Data<Hub>` or as it is.
+//!
+//! ```no_run
+//! use actix_web::{App, HttpResponse, HttpServer, web};
+//! use realtime_actix::{Refused, Sse, WebSocketUpgrade, configure};
+//! use realtime_core::{Hub, ws::Socket};
+//!
+//! async fn prices(sse: Sse) -> Result<HttpResponse, Refused> {
+//!     sse.stream("prices")
+//! }
+//!
+//! async fn chat(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
+//!     upgrade.subscribe("chat").run(async |mut socket: Socket| {
+//!         while let Some(message) = socket.recv().await {
+//!             let _ = socket.hub().publish("chat", message.into()).await;
+//!         }
+//!     })
+//! }
+//!
+//! # async fn main_() -> std::io::Result<()> {
+//! let hub = web::Data::new(Hub::new());
+//! let app_hub = hub.clone();
+//! let server = HttpServer::new(move || {
+//!     App::new()
+//!         .app_data(app_hub.clone())
+//!         .route("/prices", web::get().to(prices))
+//!         .route("/chat", web::get().to(chat))
+//! });
+//! configure(server, &hub).bind("127.0.0.1:8080")?.run().await
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "attach")]
+mod attach;
+mod head;
+mod response;
+mod serve;
+mod sse;
+mod websocket;
+
+#[cfg(feature = "attach")]
+pub use attach::{Transport, attach};
+pub use response::Refused;
+pub use serve::configure;
+pub use sse::Sse;
+pub use websocket::WebSocketUpgrade;

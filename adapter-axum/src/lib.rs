@@ -1,1 +1,43 @@
-//! Placeholder.
+//! realtime for axum: extractors for both transports.
+//!
+//! The [`Hub`](realtime_core::Hub) is the router's state, or a part of it by `FromRef`.
+//!
+//! ```no_run
+//! use axum::{Router, response::Response, routing::get};
+//! use realtime_axum::{Refused, Sse, WebSocketUpgrade};
+//! use realtime_core::{Hub, ws::Socket};
+//!
+//! async fn prices(sse: Sse) -> Result<Response, Refused> {
+//!     sse.stream("prices")
+//! }
+//!
+//! async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
+//!     upgrade.subscribe("chat").run(async |mut socket: Socket| {
+//!         while let Some(message) = socket.recv().await {
+//!             let _ = socket.hub().publish("chat", message.into()).await;
+//!         }
+//!     })
+//! }
+//!
+//! # async fn main_() -> std::io::Result<()> {
+//! let app = Router::new().route("/prices", get(prices)).route("/chat", get(chat));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! axum::serve(listener, app.with_state(Hub::new())).await
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "attach")]
+mod attach;
+mod head;
+mod response;
+mod serve;
+mod sse;
+mod websocket;
+
+#[cfg(feature = "attach")]
+pub use attach::{Transport, attach};
+pub use response::Refused;
+pub use serve::serve;
+pub use sse::Sse;
+pub use websocket::WebSocketUpgrade;

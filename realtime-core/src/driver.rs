@@ -17,11 +17,13 @@ mod byte_stream;
 mod connection;
 mod handler;
 mod messages;
+mod open;
 
 pub use body::Body;
 pub use byte_stream::ByteStream;
 pub use connection::Connection;
 pub use handler::{BoxHandler, LocalBoxHandler, handler};
+pub use open::{Attached, after_accept_error, open, open_with_socket};
 pub use messages::{Closed, MessageTransport, Messages, Outgoing};
 
 /// The time: tokio's, so that tests may pause it.

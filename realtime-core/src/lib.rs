@@ -11,6 +11,7 @@ mod head;
 mod hub;
 mod limits;
 mod log;
+mod options;
 mod origin;
 mod overflow;
 mod position;

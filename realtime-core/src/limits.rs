@@ -1,8 +1,11 @@
 //! How much of anything there may be: [`Limits`], and the permit that a connection holds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::stats::Counters;
@@ -22,6 +25,9 @@ pub struct Limits {
     /// Bytes of one event: data, name and key. Default: 64 KiB, so that no single event takes more
     /// than a sixteenth of a topic's default retention.
     pub event_bytes: usize,
+    /// How long a client may take to send a request's head, where one of our `serve` helpers or
+    /// `configure` sets up the server. Default: 10 s.
+    pub header_deadline: Duration,
     /// Bytes of one inbound WebSocket message, all fragments together. Default: 64 KiB.
     pub message_bytes: usize,
     /// Fragments of one inbound WebSocket message. Default: 1 024: a client that sends more is
@@ -42,6 +48,7 @@ impl Default for Limits {
             topics: 65_536,
             topics_per_subscription: 128,
             event_bytes: 64 * 1024,
+            header_deadline: Duration::from_secs(10),
             message_bytes: 64 * 1024,
             message_fragments: 1024,
             inbox_bytes: 64 * 1024,

@@ -1,0 +1,39 @@
+//! The Server-Sent Events side.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload};
+use realtime_core::{Subscribe, driver, sse};
+
+use crate::{
+    head::{Head, hub},
+    response::{Refused, event_stream},
+};
+
+/// A request for an event stream that has been let in; an extractor.
+#[derive(Debug)]
+pub struct Sse {
+    request: sse::Request,
+}
+
+impl FromRequest for Sse {
+    type Error = Refused;
+    type Future = Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let accept = || Ok(sse::Request::accept(hub(request)?, &Head(request))?);
+        ready(accept().map(|request| Self { request }))
+    }
+}
+
+impl Sse {
+    realtime_core::sse_options!();
+
+    /// Answers with the stream of a topic, of several, or as a [`Subscribe`] says.
+    ///
+    /// # Errors
+    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    pub fn stream(self, request: impl Into<Subscribe>) -> Result<HttpResponse, Refused> {
+        Ok(event_stream(driver::Body::open(self.request, request)?))
+    }
+}

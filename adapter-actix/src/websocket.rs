@@ -1,0 +1,72 @@
+//! The WebSocket side.
+
+use std::{
+    fmt,
+    future::{Future, Ready, ready},
+};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload};
+use realtime_core::{
+    Subscribe, driver,
+    driver::{ByteStream, LocalBoxHandler},
+    ws,
+    ws::{Outcome, Socket},
+};
+
+use crate::{
+    head::{Head, hub},
+    response::{Refused, accepted},
+};
+
+/// A WebSocket handshake that has been let in; an extractor.
+pub struct WebSocketUpgrade {
+    request: ws::Request,
+    payload: Payload,
+}
+
+impl FromRequest for WebSocketUpgrade {
+    type Error = Refused;
+    type Future = Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let accept = || Ok(ws::Request::accept(hub(request)?, &Head(request))?);
+        ready(accept().map(|request| Self { request, payload: payload.take() }))
+    }
+}
+
+impl WebSocketUpgrade {
+    realtime_core::websocket_options!();
+
+    /// Answers the handshake and streams a topic, several, or as a [`Subscribe`] says. What the
+    /// client sends is discarded.
+    ///
+    /// # Errors
+    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    pub fn stream(self, request: impl Into<Subscribe>) -> Result<HttpResponse, Refused> {
+        let (answer, session) = driver::open(self.request.subscribe(request))?;
+        Ok(accepted(&answer, ByteStream::<_, LocalBoxHandler>::new(self.payload, session, None)))
+    }
+
+    /// Answers the handshake and runs `handler` as part of the connection.
+    ///
+    /// When the handler is done, the connection closes with 1000, or with 1011 when it returned an
+    /// error or panicked. When the connection is lost, [`Socket::recv`] gives `None`.
+    ///
+    /// # Errors
+    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    pub fn run<F, R>(self, handler: F) -> Result<HttpResponse, Refused>
+    where
+        F: FnOnce(Socket) -> R,
+        R: Future<Output: Outcome> + 'static,
+    {
+        let (answer, session, socket) = driver::open_with_socket(self.request)?;
+        let running = Box::pin(driver::handler(handler(socket)));
+        Ok(accepted(&answer, ByteStream::new(self.payload, session, Some(running))))
+    }
+}
+
+impl fmt::Debug for WebSocketUpgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketUpgrade").field("request", &self.request).finish_non_exhaustive()
+    }
+}

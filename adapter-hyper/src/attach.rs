@@ -1,0 +1,89 @@
+//! Sockets that tokio-tungstenite has already made.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::{Sink, Stream};
+use realtime_core::{
+    Hub,
+    driver::{Attached, Closed, MessageTransport, Outgoing},
+    ws,
+    ws::{CloseFrame, Incoming},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol},
+};
+
+use crate::response::Refused;
+
+/// Lets an existing socket join a hub: the same session as after a handshake of ours, over messages.
+///
+/// The socket's own limits apply to what comes in, and it answers pings itself.
+///
+/// # Errors
+/// [`Refused`] when too many connections are open.
+pub fn attach<S>(hub: &Hub, socket: WebSocketStream<S>) -> Result<Attached<Transport<S>>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Ok(Attached::new(ws::Request::attach(hub)?, Transport(socket)))
+}
+
+/// A `WebSocketStream` as a session sees it.
+#[derive(Debug)]
+pub struct Transport<S>(WebSocketStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> MessageTransport for Transport<S> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        Pin::new(&mut self.0).poll_next(cx).map(|received| incoming(received?.ok()?))
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        Pin::new(&mut self.0).poll_ready(cx).map_err(|_| Closed)
+    }
+
+    fn send(&mut self, outgoing: Outgoing) -> Result<(), Closed> {
+        Pin::new(&mut self.0).start_send(message(outgoing)).map_err(|_| Closed)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        Pin::new(&mut self.0).poll_flush(cx).map_err(|_| Closed)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll_close(cx).map(|_| ())
+    }
+}
+
+fn incoming(message: Message) -> Option<Incoming> {
+    Some(match message {
+        Message::Text(text) => Incoming::Message(ws::Message::Text(text.as_str().into())),
+        Message::Binary(bytes) => Incoming::Message(ws::Message::Binary(bytes)),
+        // tungstenite answers it.
+        Message::Ping(_) | Message::Pong(_) => Incoming::Pong,
+        Message::Close(frame) => Incoming::Close(frame.and_then(|frame| {
+            Some(CloseFrame::new(
+                ws::CloseCode::new(frame.code.into())?,
+                ws::CloseReason::new(frame.reason.as_str()).ok()?,
+            ))
+        })),
+        Message::Frame(_) => return None,
+    })
+}
+
+fn message(outgoing: Outgoing) -> Message {
+    match outgoing {
+        Outgoing::Message(ws::Message::Text(text)) => Message::text(&*text),
+        Outgoing::Message(ws::Message::Binary(bytes)) => Message::Binary(bytes),
+        Outgoing::Ping(payload) => Message::Ping(payload),
+        Outgoing::Pong(payload) => Message::Pong(payload),
+        Outgoing::Close(frame) => Message::Close(frame.map(|frame| protocol::CloseFrame {
+            code: frame.code.get().into(),
+            reason: frame.reason.as_str().into(),
+        })),
+    }
+}

@@ -1,0 +1,98 @@
+//! A server that is set up as the library needs it.
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use realtime_core::{Hub, driver};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    head::PeerAddr,
+    response::{Body, Refused},
+};
+
+/// Serves HTTP/1.1 with a function from request to response, until `shutdown` is ready.
+///
+/// Connections can be upgraded, a request's head has to come within
+/// [`Limits::header_deadline`](realtime_core::Limits::header_deadline), and small writes are not
+/// delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
+///
+/// # Errors
+/// None at present: errors of single connections end these, and a failing `accept` is tried again.
+pub async fn serve<F, R>(
+    listener: TcpListener,
+    hub: &Hub,
+    handler: F,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    R: Future<Output = Result<Response<Body>, Refused>> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let response = handler(request);
+        async { Ok::<_, Infallible>(response.await.unwrap_or_else(Refused::into_response)) }
+    });
+    serve_service(listener, hub, service, shutdown).await
+}
+
+/// The same as [`serve`] for a hyper service with a body of its own.
+///
+/// # Errors
+/// See [`serve`].
+pub async fn serve_service<S, B>(
+    listener: TcpListener,
+    hub: &Hub,
+    service: S,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(hub.config().limits.header_deadline);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => listener.poll_accept(cx).map(Some),
+        });
+        let (socket, peer) = match accepted.await {
+            None => return Ok(()),
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                driver::after_accept_error(&error).await;
+                continue;
+            }
+        };
+        // A socket that can't be set up is a connection that is gone; reading tells.
+        let _ = socket.set_nodelay(true);
+        let service = service.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddr(peer));
+            service.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
+        connections.spawn(connection);
+        while connections.try_join_next().is_some() {}
+    }
+}

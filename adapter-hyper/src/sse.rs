@@ -1,0 +1,43 @@
+//! The Server-Sent Events side.
+
+use http::{Request, Response, request::Parts};
+use realtime_core::{Hub, Subscribe, driver, sse};
+
+use crate::{
+    head::Head,
+    response::{Body, Refused, event_stream},
+};
+
+/// A request for an event stream that has been let in.
+#[derive(Debug)]
+pub struct Sse {
+    request: sse::Request,
+}
+
+impl Sse {
+    /// Lets a request in, or refuses it.
+    ///
+    /// # Errors
+    /// [`Refused`]; see [`sse::Request::accept`].
+    pub fn from_request<B>(hub: &Hub, request: &Request<B>) -> Result<Self, Refused> {
+        Ok(Self { request: sse::Request::accept(hub, &Head::of_request(request))? })
+    }
+
+    /// The same from the parts of a request.
+    ///
+    /// # Errors
+    /// [`Refused`]; see [`sse::Request::accept`].
+    pub fn from_parts(hub: &Hub, parts: &Parts) -> Result<Self, Refused> {
+        Ok(Self { request: sse::Request::accept(hub, &Head::of_parts(parts))? })
+    }
+
+    realtime_core::sse_options!();
+
+    /// Answers with the stream of a topic, of several, or as a [`Subscribe`] says.
+    ///
+    /// # Errors
+    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    pub fn stream(self, request: impl Into<Subscribe>) -> Result<Response<Body>, Refused> {
+        Ok(event_stream(driver::Body::open(self.request, request)?))
+    }
+}

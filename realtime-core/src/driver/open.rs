@@ -1,0 +1,105 @@
+//! Opening sessions at the time of now, and other things that adapters would need a clock for.
+
+use std::{future::Future, io, time::Duration};
+
+use super::{BoxHandler, LocalBoxHandler, MessageTransport, Messages, handler, now};
+use crate::{
+    head::Rejection,
+    subscription::Subscribe,
+    ws::{Accepted, CloseCause, Outcome, Request, Session, Socket},
+};
+
+/// Opens a session without a handler; see [`Request::open`].
+///
+/// # Errors
+/// See [`Request::open`].
+pub fn open(request: Request) -> Result<(Accepted, Session), Rejection> {
+    request.open(now())
+}
+
+/// Opens a session and its handler's socket; see [`Request::open_with_socket`].
+///
+/// # Errors
+/// See [`Request::open_with_socket`].
+pub fn open_with_socket(request: Request) -> Result<(Accepted, Session, Socket), Rejection> {
+    request.open_with_socket(now())
+}
+
+/// A socket that a framework has made and that is to join a hub.
+#[derive(Debug)]
+#[must_use = "nothing happens until it is run"]
+pub struct Attached<T> {
+    request: Request,
+    transport: T,
+}
+
+impl<T: MessageTransport + Unpin> Attached<T> {
+    /// Joins `transport` to what `request` says.
+    pub fn new(request: Request, transport: T) -> Self {
+        Self { request, transport }
+    }
+
+    crate::websocket_options!();
+
+    /// Streams a topic, several, or as a [`Subscribe`] says, until the connection has ended; tells
+    /// why it did. What the client sends is discarded.
+    ///
+    /// # Errors
+    /// [`Rejection`] when a topic's name is not valid or too many are asked for; the socket is
+    /// dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping this drops the connection.
+    pub async fn stream(self, request: impl Into<Subscribe>) -> Result<CloseCause, Rejection> {
+        let (_, session) = open(self.request.subscribe(request))?;
+        Ok(Messages::<T, BoxHandler>::new(self.transport, session, None).await)
+    }
+
+    /// Runs `handler` with the connection, until that has ended; tells why it did.
+    ///
+    /// # Errors
+    /// [`Rejection`] when a topic's name is not valid or too many are asked for; the socket is
+    /// dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping this drops the connection and the handler.
+    pub async fn run<F, R>(self, run: F) -> Result<CloseCause, Rejection>
+    where
+        F: FnOnce(Socket) -> R,
+        R: Future<Output: Outcome> + Send + 'static,
+    {
+        let (_, session, socket) = open_with_socket(self.request)?;
+        let running: BoxHandler = Box::pin(handler(run(socket)));
+        Ok(Messages::new(self.transport, session, Some(running)).await)
+    }
+
+    /// Runs `handler`, which stays on its thread, with the connection; see [`run`](Self::run).
+    ///
+    /// # Errors
+    /// See [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// Dropping this drops the connection and the handler.
+    pub async fn run_local<F, R>(self, run: F) -> Result<CloseCause, Rejection>
+    where
+        F: FnOnce(Socket) -> R,
+        R: Future<Output: Outcome> + 'static,
+    {
+        let (_, session, socket) = open_with_socket(self.request)?;
+        let running: LocalBoxHandler = Box::pin(handler(run(socket)));
+        Ok(Messages::new(self.transport, session, Some(running)).await)
+    }
+}
+
+/// Waits until accepting makes sense again.
+///
+/// An error of a single connection passes at once; when the process is out of descriptors, trying
+/// again at once would take a whole core and free none.
+#[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
+pub async fn after_accept_error(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        tracing::error!(%error, "can't accept connections");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,63 @@
+//! The options that the adapters' extractors pass on to core's requests: written once, so that they
+//! have the same words in every framework.
+
+/// The methods of a type with a field `request`, an [`sse::Request`](crate::sse::Request).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! sse_options {
+    () => {
+        /// The hub.
+        pub fn hub(&self) -> &$crate::Hub {
+            self.request.hub()
+        }
+
+        /// Changes the configuration for this stream.
+        #[must_use]
+        pub fn configure(self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
+            Self { request: self.request.configure(change), ..self }
+        }
+    };
+}
+
+/// The methods of a type with a field `request`, a [`ws::Request`](crate::ws::Request).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! websocket_options {
+    () => {
+        /// The hub.
+        pub fn hub(&self) -> &$crate::Hub {
+            self.request.hub()
+        }
+
+        /// Subscribes the connection. Default: to nothing. The id that the client sent, if it did,
+        /// is resumed after.
+        #[must_use]
+        pub fn subscribe(self, request: impl Into<$crate::Subscribe>) -> Self {
+            Self { request: self.request.subscribe(request), ..self }
+        }
+
+        /// How events look to this client. Default: [`Format::Envelope`]($crate::ws::Format).
+        #[must_use]
+        pub fn format(self, format: $crate::ws::Format) -> Self {
+            Self { request: self.request.format(format), ..self }
+        }
+
+        /// Agrees on the first of the client's subprotocols that is in `supported`, if any is.
+        #[must_use]
+        pub fn protocols(self, supported: &[&str]) -> Self {
+            Self { request: self.request.protocols(supported), ..self }
+        }
+
+        /// Changes the configuration for this connection.
+        #[must_use]
+        pub fn configure(self, change: impl FnOnce(&mut $crate::WebSocketConfig)) -> Self {
+            Self { request: self.request.configure(change), ..self }
+        }
+
+        /// Changes the limits for this connection: those on messages, inbox and outbox.
+        #[must_use]
+        pub fn limits(self, change: impl FnOnce(&mut $crate::Limits)) -> Self {
+            Self { request: self.request.limits(change), ..self }
+        }
+    };
+}
