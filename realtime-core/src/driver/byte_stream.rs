@@ -4,14 +4,14 @@ use std::{
     error::Error,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Timer, handler::Running, now};
+use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
 use crate::ws::{CloseCause, Session, Status};
 
 /// How many chunks of input one poll takes before it looks at the output.
@@ -76,16 +76,22 @@ where
 
     /// Discards what still comes, until the peer is silent or gone.
     fn poll_ending(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let until = now + self.session.config().close_deadline;
+        let until = self.session.close_by(now);
         let ending = self.ending.get_or_insert(Ending { quiet_at: now + QUIET, until });
-        loop {
+        for _ in 0..CHUNKS_PER_POLL {
             match Pin::new(&mut self.input).poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) => ending.quiet_at = now + QUIET,
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                Poll::Pending => break,
+                Poll::Pending => {
+                    return self.timer.poll(cx, ending.quiet_at.min(ending.until), now);
+                }
             }
         }
-        self.timer.poll(cx, ending.quiet_at.min(ending.until), now)
+        if now < ending.until {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -99,8 +105,9 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = &mut *self;
-        let now = now();
-        loop {
+        for _ in 0..ROUNDS_PER_POLL {
+            let now = now();
+            let wanted_input = this.session.wants_input();
             let input = this.poll_input(cx, now);
             if let Poll::Ready(cause) = this.handler.poll(cx) {
                 this.session.handler_ended(cause, now);
@@ -111,18 +118,20 @@ where
                 return Poll::Ready(Some(chunk));
             }
             if let Status::Ended { linger, .. } = this.session.status() {
-                this.handler = Running::new(None);
-                if linger && this.poll_ending(cx, now).is_pending() {
-                    return Poll::Pending;
+                this.handler.stop();
+                if linger {
+                    ready!(this.poll_ending(cx, now));
                 }
                 return Poll::Ready(None);
             }
-            if input.is_pending() {
-                if this.timer.poll(cx, this.session.deadline(), now).is_pending() {
-                    return Poll::Pending;
-                }
-                this.session.handle_timeout(now);
+            // The handler may have made room: then nobody waits for input yet.
+            let wants_input_now = !wanted_input && this.session.wants_input();
+            if input.is_pending() && !wants_input_now {
+                ready!(this.timer.poll(cx, this.session.deadline(), now));
+                this.session.handle_timeout(super::now());
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

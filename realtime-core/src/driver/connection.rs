@@ -11,11 +11,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Timer, handler::Running, now};
+use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
 use crate::ws::{CloseCause, Session, Status};
-
-/// How many rounds of reading and writing one poll does before it lets other tasks run.
-const ROUNDS_PER_POLL: usize = 16;
 
 /// The size of the buffer that each thread has for reading, and for putting small writes together.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -77,8 +74,9 @@ where
 
     /// Runs until the session has ended.
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<(CloseCause, bool)> {
-        let now = now();
         for _ in 0..ROUNDS_PER_POLL {
+            let now = now();
+            let wanted_input = self.session.wants_input();
             let read = self.poll_read(cx, now);
             if let Poll::Ready(cause) = self.handler.poll(cx) {
                 self.session.handler_ended(cause, now);
@@ -87,18 +85,18 @@ where
             if let Status::Ended { cause, linger } = self.session.status() {
                 return Poll::Ready((cause, linger));
             }
-            if read.is_pending() && wrote.is_pending() {
-                if self.timer.poll(cx, self.session.deadline(), now).is_pending() {
-                    return Poll::Pending;
-                }
-                self.session.handle_timeout(now);
+            // The handler may have made room: then nobody waits for input yet.
+            let wants_input_now = !wanted_input && self.session.wants_input();
+            if read.is_pending() && wrote.is_pending() && !wants_input_now {
+                ready!(self.timer.poll(cx, self.session.deadline(), now));
+                self.session.handle_timeout(super::now());
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Reads once. Ready when it read something, or the session does not want to read but may soon.
+    /// Reads once. Ready when it read something or the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         if !self.session.wants_input() {
             return Poll::Pending;
@@ -190,9 +188,9 @@ where
             match &this.phase {
                 Phase::Running => {
                     let (cause, linger) = ready!(this.poll_session(cx));
-                    let until = now() + this.session.config().close_deadline;
+                    let until = this.session.close_by(now());
                     // What the handler holds is given up as soon as the connection is over.
-                    this.handler = Running::new(None);
+                    this.handler.stop();
                     this.phase = Phase::ShuttingDown { cause, linger, until };
                 }
                 Phase::ShuttingDown { cause, linger, until } => {

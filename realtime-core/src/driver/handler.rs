@@ -17,11 +17,11 @@ pub type BoxHandler = Pin<Box<dyn Future<Output = CloseCause> + Send>>;
 pub type LocalBoxHandler = Pin<Box<dyn Future<Output = CloseCause>>>;
 
 /// Turns a handler's future into one that ends with the cause to close with.
-pub fn handler<F>(future: F) -> impl Future<Output = CloseCause>
+pub async fn handler<F>(future: F) -> CloseCause
 where
     F: Future<Output: Outcome>,
 {
-    async move { future.await.into_cause() }
+    future.await.into_cause()
 }
 
 /// A handler while it runs; gone when it has ended.
@@ -45,10 +45,15 @@ impl<H: Future<Output = CloseCause> + Unpin> Running<H> {
                 CloseCause::HandlerFailed
             }
         };
-        let ended = self.0.take();
-        // Dropping it runs user code as well.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
+        self.stop();
         Poll::Ready(cause)
+    }
+
+    /// Drops the handler.
+    pub(super) fn stop(&mut self) {
+        let handler = self.0.take();
+        // Dropping it runs user code as well.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
     }
 }
 

@@ -4,12 +4,13 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Timer, handler::Running, now};
+use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
 use crate::ws::{
     CloseCause, CloseCode, CloseFrame, CloseReason, Incoming, Message, Session, Status,
 };
@@ -56,16 +57,15 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Splits the first frame off frames that a session made.
-    fn split_first(frames: &mut Bytes) -> Option<Self> {
-        let (opcode, payload) = crate::ws::split_first(frames)?;
-        Some(match opcode {
+    /// A frame that a session made.
+    fn from_frame(opcode: u8, payload: Bytes) -> Self {
+        match opcode {
             1 => Self::Message(Message::Text(ByteString::try_from(payload).unwrap_or_default())),
             2 => Self::Message(Message::Binary(payload)),
             9 => Self::Ping(payload),
             10 => Self::Pong(payload),
             _ => Self::Close(close_frame(&payload)),
-        })
+        }
     }
 }
 
@@ -77,14 +77,24 @@ fn close_frame(payload: &[u8]) -> Option<CloseFrame> {
 }
 
 /// A future that runs a [`Session`] over a framework's socket until the connection is closed.
+///
+/// What the socket has taken counts as written once it is flushed, and until then it is given
+/// nothing more: a framework's own buffer may have no bound.
 #[derive(Debug)]
 pub struct Messages<T, H> {
     transport: T,
     session: Session,
     handler: Running<H>,
     timer: Timer,
-    frames: Bytes,
-    ended: Option<CloseCause>,
+    needs_flush: bool,
+    closing: Option<Closing>,
+}
+
+/// The session has ended; the framework's socket is to be closed.
+#[derive(Debug)]
+struct Closing {
+    cause: CloseCause,
+    until: Instant,
 }
 
 impl<T, H> Messages<T, H>
@@ -99,61 +109,80 @@ where
             session,
             handler: Running::new(handler),
             timer: Timer::default(),
-            frames: Bytes::new(),
-            ended: None,
+            needs_flush: false,
+            closing: None,
         }
     }
 
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
-        loop {
+        for _ in 0..ROUNDS_PER_POLL {
             let now = now();
-            let mut progress = false;
-            if self.session.wants_input()
-                && let Poll::Ready(received) = self.transport.poll_receive(cx)
-            {
-                progress = true;
-                match received {
-                    Some(incoming) => self.session.receive_incoming(incoming, now),
-                    None => self.session.receive_eof(),
-                }
-            }
+            let wanted_input = self.session.wants_input();
+            let received = self.poll_receive(cx, now);
             if let Poll::Ready(cause) = self.handler.poll(cx) {
                 self.session.handler_ended(cause, now);
             }
-            match self.poll_send(cx) {
-                Poll::Ready(Ok(sent)) => progress |= sent,
-                Poll::Ready(Err(Closed)) => self.session.receive_eof(),
-                Poll::Pending => self.session.write_blocked(cx, now),
-            }
+            let sent = self.poll_send(cx, now);
             if let Status::Ended { cause, .. } = self.session.status() {
                 return Poll::Ready(cause);
             }
-            if !progress {
+            // The handler may have made room: then nobody waits for input yet.
+            let wants_input_now = !wanted_input && self.session.wants_input();
+            if received.is_pending() && sent.is_pending() && !wants_input_now {
                 ready!(self.timer.poll(cx, self.session.deadline(), now));
-                self.session.handle_timeout(now);
+                self.session.handle_timeout(super::now());
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Sends what there is; tells whether there was anything. Pending when the socket takes no more.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Closed>> {
-        let mut sent = false;
-        loop {
-            if self.frames.is_empty() {
-                let ready = self.session.poll_transmit(cx, now()).is_ready();
-                match self.session.pop_chunk().filter(|_| ready) {
-                    Some(frames) => self.frames = frames,
-                    None => break,
-                }
-            }
-            ready!(self.transport.poll_ready(cx))?;
-            if let Some(outgoing) = Outgoing::split_first(&mut self.frames) {
-                self.transport.send(outgoing)?;
-                sent = true;
-            }
+    /// Takes one thing that the peer sent. Ready when there was one.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        if !self.session.wants_input() {
+            return Poll::Pending;
         }
-        ready!(self.transport.poll_flush(cx))?;
-        Poll::Ready(Ok(sent))
+        match ready!(self.transport.poll_receive(cx)) {
+            Some(incoming) => self.session.receive_incoming(incoming, now),
+            None => self.session.receive_eof(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends what there is. Ready when something was sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let _ = self.session.poll_transmit(cx, now);
+        let mut sent = Poll::Pending;
+        match self.poll_transport(cx, &mut sent) {
+            Poll::Ready(Ok(())) => self.session.write_unblocked(),
+            Poll::Ready(Err(Closed)) => self.session.receive_eof(),
+            Poll::Pending => self.session.write_blocked(cx, now),
+        }
+        sent
+    }
+
+    fn poll_transport(
+        &mut self,
+        cx: &mut Context<'_>,
+        sent: &mut Poll<()>,
+    ) -> Poll<Result<(), Closed>> {
+        ready!(self.poll_flush(cx))?;
+        while self.session.has_output() {
+            ready!(self.transport.poll_ready(cx))?;
+            let Some((opcode, payload)) = self.session.pop_frame() else { break };
+            self.needs_flush = true;
+            *sent = Poll::Ready(());
+            self.transport.send(Outgoing::from_frame(opcode, payload))?;
+        }
+        self.poll_flush(cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.needs_flush {
+            ready!(self.transport.poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -167,16 +196,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let this = &mut *self;
         loop {
-            if let Some(cause) = &this.ended {
-                let closed = this.transport.poll_close(cx);
-                if closed.is_pending() {
-                    ready!(this.timer.poll(cx, this.session.deadline(), now()));
+            if let Some(Closing { cause, until }) = &this.closing {
+                if this.transport.poll_close(cx).is_pending() {
+                    ready!(this.timer.poll(cx, *until, now()));
                 }
                 return Poll::Ready(cause.clone());
             }
             let cause = ready!(this.poll_session(cx));
-            this.handler = Running::new(None);
-            this.ended = Some(cause);
+            this.handler.stop();
+            let until = this.session.close_by(now());
+            this.closing = Some(Closing { cause, until });
         }
     }
 }

@@ -27,7 +27,6 @@ pub fn open_with_socket(request: Request) -> Result<(Accepted, Session, Socket),
 
 /// A socket that a framework has made and that is to join a hub.
 #[derive(Debug)]
-#[must_use = "nothing happens until it is run"]
 pub struct Attached<T> {
     request: Request,
     transport: T,

@@ -1,0 +1,64 @@
+//! On actix-web.
+
+use std::{error::Error, net::TcpListener};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, rt::System, web};
+use realtime::{
+    Hub,
+    actix::{Refused, Sse, WebSocketUpgrade, configure},
+    ws::Format,
+};
+
+use crate::app;
+
+pub(crate) fn serve(listener: TcpListener, hub: Hub, threads: usize) -> Result<(), Box<dyn Error>> {
+    let max_body = app::max_body(&hub);
+    let data = web::Data::new(hub.clone());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .app_data(web::PayloadConfig::new(max_body))
+            .route("/ws", web::get().to(ws))
+            .route("/echo", web::get().to(echo))
+            .route("/events", web::get().to(events))
+            .route("/publish", web::post().to(publish))
+            .route("/stats", web::get().to(async |hub: web::Data<Hub>| app::stats(&hub)))
+            .route("/healthz", web::get().to(async || "ok\n"))
+    });
+    System::new().block_on(async {
+        let server = configure(server, &hub)
+            .max_connections(app::MAX_CONNECTIONS)
+            .workers(threads)
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            app::shutdown_signal().await;
+            handle.stop(false).await;
+        });
+        Ok(server.await?)
+    })
+}
+
+async fn ws(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
+    upgrade.format(Format::Raw).subscribe(app::BENCH).run(app::publish_all)
+}
+
+async fn echo(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
+    upgrade.limits(app::echo_limits).run(app::echo)
+}
+
+async fn events(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
+    sse.stream(app::topics(request.uri().query()))
+}
+
+async fn publish(request: HttpRequest, hub: web::Data<Hub>, body: web::Bytes) -> HttpResponse {
+    match app::publish(&hub, request.uri().query(), body.into()).await {
+        Ok(position) => HttpResponse::Ok().body(position),
+        Err((status, error)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            HttpResponse::build(status).body(error)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What the server does, whatever serves it.
+
+use realtime::{ConfigError, Event, Hub, PublishError, Subscribe, ws::Socket};
+
+use crate::options::Options;
+
+/// The topic of `/ws`, and of `/events` without a `topic`.
+pub(crate) const BENCH: &str = "bench";
+
+/// More than a process may open descriptors for.
+pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// The largest message that `/echo` takes.
+const ECHO_BYTES: usize = 64 * 1024 * 1024;
+
+pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
+    Hub::builder()
+        .overflow(options.overflow)
+        .origin(options.origin.clone())
+        .limits(|limits| limits.connections = MAX_CONNECTIONS as u64)
+        .build()
+}
+
+/// `GET /ws`: publishes what the client sends.
+pub(crate) async fn publish_all(mut socket: Socket) -> Result<(), PublishError> {
+    while let Some(message) = socket.recv().await {
+        socket.hub().publish(BENCH, message.into()).await?;
+    }
+    Ok(())
+}
+
+/// `GET /echo`: sends back what the client sends.
+pub(crate) async fn echo(mut socket: Socket) {
+    while let Some(message) = socket.recv().await {
+        if socket.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The limits of `/echo`: protocol suites send large messages, and many fragments.
+pub(crate) fn echo_limits(limits: &mut realtime::Limits) {
+    limits.message_bytes = ECHO_BYTES;
+    limits.message_fragments = 1 << 20;
+    limits.inbox_bytes = ECHO_BYTES;
+    limits.outbox_bytes = ECHO_BYTES;
+}
+
+/// The topics of `GET /events?topic=T&topic=U`.
+pub(crate) fn topics(query: Option<&str>) -> Subscribe {
+    let topics: Vec<_> = parameters(query, "topic").collect();
+    if topics.is_empty() { BENCH.into() } else { topics.into() }
+}
+
+/// `POST /publish?topic=T&event=NAME&key=K`: publishes the body; answers with the position, or with
+/// a status and what is wrong.
+pub(crate) async fn publish(
+    hub: &Hub,
+    query: Option<&str>,
+    body: Vec<u8>,
+) -> Result<String, (u16, String)> {
+    let bad_request = |error: String| (400, format!("{error}\n"));
+    let topic = parameters(query, "topic").next().unwrap_or_else(|| BENCH.to_owned());
+    let mut event = match String::from_utf8(body) {
+        Ok(text) => Event::text(text),
+        Err(binary) => Event::binary(binary.into_bytes()),
+    };
+    if let Some(name) = parameters(query, "event").next() {
+        event = event.named(name).map_err(|error| bad_request(error.to_string()))?;
+    }
+    if let Some(key) = parameters(query, "key").next() {
+        event = event.keyed(key).map_err(|error| bad_request(error.to_string()))?;
+    }
+    match hub.publish(topic, event).await {
+        Ok(position) => Ok(serde_json::json!({
+            "id": position.to_string(),
+            "epoch": format!("{:x}", position.epoch()),
+            "sequence": position.sequence(),
+        })
+        .to_string()),
+        Err(error @ PublishError::TooLarge { .. }) => Err((413, format!("{error}\n"))),
+        Err(error @ PublishError::Broker(_)) => Err((503, format!("{error}\n"))),
+        Err(error) => Err(bad_request(error.to_string())),
+    }
+}
+
+/// `GET /stats`.
+pub(crate) fn stats(hub: &Hub) -> String {
+    serde_json::to_string(&hub.stats()).unwrap_or_default()
+}
+
+/// The most that `POST /publish` reads.
+pub(crate) fn max_body(hub: &Hub) -> usize {
+    hub.config().limits.event_bytes
+}
+
+/// Ready at SIGTERM or SIGINT.
+pub(crate) async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn parameters(query: Option<&str>, name: &str) -> impl Iterator<Item = String> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(move |(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,51 @@
+//! On raw hyper.
+
+use std::io;
+
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use realtime::{
+    Hub,
+    hyper::{Body, Refused, Sse, WebSocketUpgrade},
+    ws::Format,
+};
+use tokio::net::TcpListener;
+
+use crate::app;
+
+pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
+    let route_hub = hub.clone();
+    let route = move |request| route(route_hub.clone(), request);
+    realtime::hyper::serve(listener, &hub, route, app::shutdown_signal()).await
+}
+
+async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    match (request.method(), request.uri().path()) {
+        (_, "/ws") => WebSocketUpgrade::from_request(&hub, &mut request)?
+            .format(Format::Raw)
+            .subscribe(app::BENCH)
+            .run(app::publish_all),
+        (_, "/echo") => WebSocketUpgrade::from_request(&hub, &mut request)?
+            .limits(app::echo_limits)
+            .run(app::echo),
+        (_, "/events") => {
+            Sse::from_request(&hub, &request)?.stream(app::topics(request.uri().query()))
+        }
+        (&Method::POST, "/publish") => publish(hub, request).await,
+        (&Method::GET, "/stats") => Ok(Response::new(Body::new(app::stats(&hub)))),
+        (&Method::GET, "/healthz") => Ok(Response::new(Body::new("ok\n"))),
+        _ => Err(Refused::new(404, "no such path")),
+    }
+}
+
+async fn publish(hub: Hub, request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, app::max_body(&hub)).collect().await.map_err(|error| {
+        let status = if error.is::<LengthLimitError>() { 413 } else { 400 };
+        Refused::new(status, error.to_string())
+    })?;
+    let published = app::publish(&hub, head.uri.query(), body.to_bytes().into()).await;
+    let position = published.map_err(|(status, error)| Refused::new(status, error))?;
+    Ok(Response::new(Body::new(position)))
+}
