@@ -1,4 +1,49 @@
-//! core
+//! The framework-agnostic core of `realtime`: hub, log, backpressure, resume, and the sessions of
+//! Server-Sent Events and WebSocket.
+//!
+//! *Publishing appends to a topic's log; every subscription is a cursor over logs; every transport is
+//! an encoder over a cursor; only the driver waits, and only an adapter knows its framework.*
+//!
+//! Nothing here knows a framework, an HTTP type or a broker's client, spawns a task, or reads a clock
+//! outside of [`driver`]: state machines are told `now`.
+//!
+//! # Ordering
+//!
+//! **A hub numbers all its events with one sequence.** A [`Subscription`] gives events in that order
+//! whatever topics they are of. What a subscription has seen up to a [`Position`] is complete up to
+//! there in all its topics. Several hubs are independent of each other.
+//!
+//! # Lagging
+//!
+//! **A subscriber that doesn't keep up costs a cursor, not a queue, and it is told what it loses.**
+//! Events wait in the topic's log, which is replay buffer and send queue at once and has the bounds of
+//! [`Retention`]. When a subscription lags more than its [`LagLimit`] on a topic, or falls off the
+//! log, its [`Overflow`] policy applies. Loss is an item of the stream: [`Delivery::Gap`],
+//! [`Delivery::Disconnected`]. For every subscription,
+//! `delivered + missed + conflated = published` ([`SubscriptionCounts`]).
+//!
+//! # Resuming
+//!
+//! **Whoever presents the id of the last event that it saw gets everything after it, or is told that
+//! this is not possible.** The id is the [`Position`] of the event; a client's claim is a
+//! [`LastEventId`], from the `Last-Event-ID` header or the `last_event_id` parameter of the query.
+//! When the hub has been restarted, or an event after the id is no longer retained, the subscription
+//! starts with a [`Reset`] that carries a fresh id, and goes on as its [`Start`] says. To load state
+//! and then follow it without a hole, subscribe first, then load, then take from the subscription.
+//!
+//! # Closing
+//!
+//! **A connection ends for one of the causes in [`ws::CloseCause`], and the peer is told.** The closing
+//! handshake has a deadline, and so has every other thing that the peer may fail to do
+//! ([`WebSocketConfig`]). What a handler sent before it closed goes out first. An event stream ends
+//! with its final chunk, after a `realtime.bye` when it was too slow. Dropping a session releases
+//! everything that it held.
+//!
+//! # Limits
+//!
+//! **Nothing that a peer or a publisher does grows memory past a configured bound.** Topics have
+//! [`Retention`], connections have [`Limits`]; there is no "unlimited". An idle WebSocket holds no
+//! buffer; while a message is coming in, one of its size so far.
 #![forbid(unsafe_code)]
 
 mod broker;

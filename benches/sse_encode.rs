@@ -1,0 +1,69 @@
+//! Encoding events for event streams: one block, and one event for a thousand streams, shared
+//! against encoded for each.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark tells its figures")]
+
+mod side_by_side;
+mod streams;
+
+use criterion::{Criterion, Throughput, criterion_group};
+use realtime::sse::Block;
+use streams::Streams;
+
+const SIZES: [usize; 3] = [64, 2 * 1024, 16 * 1024];
+const STREAMS: usize = 1_000;
+
+/// A block with a name, an id and `size` bytes of data in lines of 80.
+fn block(size: usize) -> Block {
+    let line = "x".repeat(79) + "\n";
+    let data = line.repeat(size.div_ceil(80)).chars().take(size).collect::<String>();
+    let named = Block::new().event("tick".parse().expect("a valid name"));
+    named.id("1f3a9c02-1234567").expect("a valid id").data(data)
+}
+
+fn encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sse_encode");
+    group.sample_size(20);
+    for size in SIZES {
+        group.throughput(Throughput::Bytes(size as u64));
+        let block = block(size);
+        let mut out = Vec::new();
+        group.bench_function(format!("block/{size}"), |b| {
+            b.iter(|| {
+                out.clear();
+                block.write(&mut out);
+            });
+        });
+    }
+}
+
+criterion_group!(benches, encode);
+
+fn main() {
+    let _timers = streams::enter_runtime();
+    benches();
+    println!("\nper stream, in turn in one run:");
+    for size in SIZES {
+        let mut streams = Streams::sse(STREAMS);
+        let data = "x".repeat(size);
+        let block = block(size);
+        let mut out = Vec::new();
+        side_by_side::compare(
+            &format!("{size} B to {STREAMS} streams"),
+            STREAMS as u64,
+            ("shared", &mut |times| {
+                for _ in 0..times {
+                    streams.round(&data);
+                }
+            }),
+            ("each", &mut |times| {
+                for _ in 0..times * STREAMS as u64 {
+                    out.clear();
+                    block.write(&mut out);
+                    std::hint::black_box(&out);
+                }
+            }),
+        );
+    }
+    Criterion::default().configure_from_args().final_summary();
+}
