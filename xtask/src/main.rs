@@ -1,0 +1,59 @@
+//! The chores of this workspace; `cargo xtask help` lists them.
+
+#![forbid(unsafe_code)]
+
+mod autobahn;
+mod browser;
+mod lint;
+mod process;
+mod steps;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::{env, process::ExitCode};
+
+/// What a chore gives back: a value, or what was expected and what to do about it.
+type Result<T = ()> = std::result::Result<T, String>;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test       make sure that a browser is there, build the examples, run every test
+  lint       format, clippy, docs, each feature alone, tidy, cargo-deny if installed
+  tidy       the structural rules over the source text
+  autobahn   run Autobahn|Testsuite against the testbed example
+               --adapter axum|actix|hyper   only this adapter (default: all three)
+               --cases '1.*,2.*'            only these cases (default: groups 1 to 10)
+  help       this text";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result {
+    let arguments = env::args_os()
+        .skip(1)
+        .map(|argument| {
+            argument.into_string().map_err(|raw| format!("argument {raw:?} is not UTF-8"))
+        })
+        .collect::<Result<Vec<String>>>()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["test"] => test::run_all(),
+        ["lint"] => lint::run_all(),
+        ["tidy"] => tidy::run(),
+        ["autobahn", options @ ..] => autobahn::run(options),
+        other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
+    }
+}

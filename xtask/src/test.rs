@@ -1,0 +1,16 @@
+//! `cargo xtask test`: all tests, with what they need.
+
+use crate::{
+    Result, browser,
+    process::{cargo, run},
+    steps::Steps,
+};
+
+pub fn run_all() -> Result {
+    let mut steps = Steps::new("test");
+    // The integration tests start example binaries; `cargo test` alone does not promise those.
+    let _ = steps.run("browser", browser::ensure)
+        && steps.run("examples", || run(cargo().args(["build", "--examples", "--all-features"])))
+        && steps.run("tests", || run(cargo().args(["test", "--workspace", "--all-features"])));
+    steps.finish()
+}
