@@ -35,8 +35,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`BrokerError::Unavailable`].
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published;
 
-    /// Tells that this instance has its first subscriber to `topic`, or has lost its last. Defaults
-    /// to nothing, for brokers that deliver everything.
+    /// Tells that this instance has its first subscriber to `topic`, or has lost its last. Calls may
+    /// overlap and repeat what was told; the last one tells what is. Defaults to nothing, for
+    /// brokers that deliver everything.
     fn interest(&self, topic: &TopicName, interested: bool) {
         let _ = (topic, interested);
     }

@@ -14,8 +14,6 @@ pub(crate) struct Cursor {
     next: Mark,
     /// What lies before this was replayed at the start and is no lag.
     joined: Mark,
-    /// The sequence of the last event taken or told missed.
-    taken: u64,
     trouble: Option<Box<Trouble>>,
 }
 
@@ -27,19 +25,17 @@ struct Trouble {
     pressure: Option<Pressure>,
 }
 
-/// Events of a topic that a subscriber does not get, by sequence.
+/// Events of a topic that a subscriber does not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed {
-    /// The last one taken before.
-    pub(crate) after: u64,
-    /// The last one missed.
+    /// The sequence of the last one.
     pub(crate) through: u64,
     /// How many, if it is known.
     pub(crate) count: Option<u64>,
 }
 
 /// `DropNewest`: what lies before `until` is still delivered, what lies from there to `resume` is
-/// lost.
+/// lost. It is counted and told when the cursor gets there.
 #[derive(Debug)]
 struct Hold {
     until: u64,
@@ -53,7 +49,11 @@ struct Hold {
 struct Pressure {
     until: u64,
     unkeyed_from: Mark,
-    told_lost: bool,
+    /// From this index on, the loss of a key's newest event has not been told.
+    lost_from: u64,
+    /// Made at the start of the subscription: what is passed over before `joined` was not to be
+    /// delivered and counts as nothing.
+    snapshot: bool,
 }
 
 /// The policy of a subscription.
@@ -87,38 +87,65 @@ pub(crate) enum Found {
 
 impl Cursor {
     /// A cursor at `next`, of a subscription made when the log ended at `joined`.
-    pub(crate) fn new(next: Mark, joined: Mark, taken: u64) -> Self {
-        Self { next, joined, taken, trouble: None }
+    pub(crate) fn new(next: Mark, joined: Mark) -> Self {
+        Self { next, joined, trouble: None }
     }
 
-    /// A cursor that takes the newest event of each key before what comes, and of events without a
-    /// key none.
-    pub(crate) fn newest_per_key(log: &Log, taken: u64) -> Self {
-        let head = log.head();
-        let pressure = Pressure { until: head.index, unkeyed_from: head, told_lost: true };
+    /// A cursor that takes the newest event of each key before what comes from `joined` on, and of
+    /// earlier events without a key none.
+    pub(crate) fn newest_per_key(log: &Log, joined: Mark) -> Self {
+        let pressure = Pressure {
+            until: joined.index,
+            unkeyed_from: joined,
+            lost_from: log.lost_keys_until(),
+            snapshot: true,
+        };
         let trouble = Trouble { pressure: Some(pressure), ..Trouble::default() };
-        let next = Mark::default();
-        Self { next, joined: head, taken, trouble: Some(Box::new(trouble)) }
+        Self { next: Mark::default(), joined, trouble: Some(Box::new(trouble)) }
+    }
+
+    /// The end of what has been taken, missed or conflated.
+    pub(crate) fn next(&self) -> Mark {
+        self.next
     }
 
     /// Events between the cursor and the end of the log.
     pub(crate) fn pending(&self, log: &Log) -> u64 {
-        log.head().index - self.next.index
+        let from = self.rest_of_snapshot().map_or(self.next.index, |_| self.joined.index);
+        log.head().index - from
     }
 
-    /// The sequence of the last event taken or told missed.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken
+    /// Whether an event that the cursor was to deliver has left the ring.
+    pub(crate) fn has_fallen_off(&self, log: &Log) -> bool {
+        let unkeyed_from = self.pressure().map_or(0, |pressure| pressure.unkeyed_from.index);
+        self.next.index.max(unkeyed_from) < log.first_index()
     }
 
     /// The totals at which the log has grown past what `limit` lets this cursor lag.
-    pub(crate) fn limit_mark(&self, limit: &LagLimit) -> Mark {
+    pub(crate) fn limit_mark(&self, log: &Log, limit: &LagLimit) -> Mark {
         let base = self.lag_base();
-        Mark {
-            index: base.index.saturating_add(limit.events),
-            bytes: base.bytes.saturating_add(limit.bytes),
-            ..base
+        let by_events = base.index.saturating_add(limit.events);
+        let by_bytes = base.bytes.saturating_add(limit.bytes);
+        match log.get(base.index).map(|entry| entry.end()) {
+            // One event always fits; the next one, whatever its size, is too much then.
+            Some(one) if one.bytes > by_bytes => {
+                Mark { index: by_events.min(one.index), bytes: one.bytes, ..base }
+            }
+            _ => Mark { index: by_events, bytes: by_bytes, ..base },
         }
+    }
+
+    /// The lag among the events up to the sequence `visible`, if `policy` ends the subscription for
+    /// it.
+    pub(crate) fn overflow(
+        &self,
+        log: &Log,
+        visible: u64,
+        policy: &Policy,
+        now: Instant,
+    ) -> Option<Lag> {
+        let lag = self.lag(log, log.index_after(visible), now);
+        (judge(policy.overflow, &lag, &policy.limit) == Verdict::Disconnect).then_some(lag)
     }
 
     /// Applies `policy` and says what comes next among the events up to the sequence `visible`.
@@ -131,50 +158,57 @@ impl Cursor {
         counts: &mut SubscriptionCounts,
     ) -> Prepared {
         let end = log.index_after(visible);
-        self.end_hold(counts);
-        if !self.is_held(log) {
-            let lag = self.lag(log, end, policy, now);
-            match judge(policy.overflow, &lag, &policy.limit) {
-                Verdict::Deliver => {}
-                Verdict::Disconnect => return Prepared::Disconnect(lag),
-                Verdict::SkipToNewest => {
-                    let to = self.newest_within(log, end, policy, now);
-                    self.skip(log, to, counts);
+        loop {
+            self.end_hold(policy, counts);
+            if !self.is_held(log) {
+                let lag = self.lag(log, end, now);
+                match judge(policy.overflow, &lag, &policy.limit) {
+                    Verdict::Deliver => {}
+                    Verdict::Disconnect => return Prepared::Disconnect(lag),
+                    Verdict::SkipToNewest => {
+                        let to = self.newest_within(log, end, policy, now);
+                        self.skip(log, to, counts);
+                    }
+                    Verdict::KeepOldest => self.hold(log, end, policy, counts),
+                    Verdict::NewestPerKey => self.press(log, end, policy, now, counts),
                 }
-                Verdict::KeepOldest => self.hold(log, end, policy, counts),
-                Verdict::NewestPerKey => self.press(log, end, policy, now, counts),
             }
-        }
-        if let Some(missed) = self.trouble.as_mut().and_then(|trouble| trouble.gap.take()) {
-            return Prepared::Gap(missed);
-        }
-        match self.find(log, end, counts) {
-            Some(Found::Kept(entry)) => Prepared::Event(entry.position().sequence()),
-            Some(Found::Run(run)) => {
-                let entry = log.get(run.start);
-                entry.map_or(Prepared::Idle, |entry| Prepared::Event(entry.position().sequence()))
+            self.tell_lost_keys(log);
+            if let Some(missed) = self.trouble.as_mut().and_then(|trouble| trouble.gap.take()) {
+                return Prepared::Gap(missed);
             }
-            None => Prepared::Idle,
+            let sequence = match self.find(log, visible, counts) {
+                Some(Found::Kept(entry)) => Some(entry.position().sequence()),
+                Some(Found::Run(run)) => {
+                    log.get(run.start).map(|entry| entry.position().sequence())
+                }
+                // A pass over the newest of each key may have led to the end of a hold.
+                None if self.is_hold_over() => continue,
+                None => None,
+            };
+            return sequence.map_or(Prepared::Idle, Prepared::Event);
         }
     }
 
-    /// The events to take next among those up to the index `end`.
+    /// The events to take next among those up to the sequence `until`; none when some have left the
+    /// ring since `prepare`, which then decides anew.
     pub(crate) fn find(
         &mut self,
         log: &Log,
-        end: u64,
+        until: u64,
         counts: &mut SubscriptionCounts,
     ) -> Option<Found> {
-        let Some(trouble) = &mut self.trouble else {
-            return (self.next.index < end).then(|| Found::Run(self.next.index..end));
-        };
+        if self.has_fallen_off(log) {
+            return None;
+        }
+        let end = log.index_after(until);
+        let run = |from: u64, end: u64| (from < end).then_some(Found::Run(from..end));
+        let Some(trouble) = &mut self.trouble else { return run(self.next.index, end) };
         if let Some(pressure) = &trouble.pressure {
-            let found = find_newest(pressure, &mut self.next, self.joined, log, end, counts);
-            if let Some(found) = found {
-                return Some(found);
-            }
-            if self.next.index < pressure.until {
-                return None;
+            let pass = Pass { pressure, joined: self.joined, log, until, end };
+            let found = pass.find(&mut self.next, counts);
+            if found.is_some() || self.next.index < pressure.until {
+                return found;
             }
             trouble.pressure = None;
         }
@@ -182,47 +216,50 @@ impl Cursor {
         if trouble.hold.is_none() && trouble.gap.is_none() {
             self.trouble = None;
         }
-        (self.next.index < end).then(|| Found::Run(self.next.index..end))
+        run(self.next.index, end)
     }
 
-    /// The entries before the index `to` have been taken.
-    pub(crate) fn take_run(&mut self, log: &Log, to: u64, counts: &mut SubscriptionCounts) {
-        if let Some(mark) = log.mark_at(to) {
-            counts.delivered += to - self.next.index;
-            self.next = mark;
-        }
-        if let Some(last) = to.checked_sub(1).and_then(|last| log.get(last)) {
-            self.taken = last.position().sequence();
-        }
+    /// The entries before the index `to` have been taken. Returns the sequence of the last one.
+    pub(crate) fn take_run(
+        &mut self,
+        log: &Log,
+        to: u64,
+        counts: &mut SubscriptionCounts,
+    ) -> Option<u64> {
+        counts.delivered += to - self.next.index;
+        self.next = log.mark_at(to)?;
+        Some(log.get(to.checked_sub(1)?)?.position().sequence())
     }
 
-    /// `entry`, which was kept by its key, has been taken.
-    pub(crate) fn take_kept(&mut self, entry: &Entry, counts: &mut SubscriptionCounts) {
+    /// `entry`, which was kept by its key, has been taken. Returns its sequence.
+    pub(crate) fn take_kept(&mut self, entry: &Entry, counts: &mut SubscriptionCounts) -> u64 {
         counts.delivered += 1;
         self.next = entry.end();
-        self.taken = entry.position().sequence();
+        entry.position().sequence()
+    }
+
+    fn pressure(&self) -> Option<&Pressure> {
+        self.trouble.as_ref().and_then(|trouble| trouble.pressure.as_ref())
+    }
+
+    /// The pass over the newest of each key that the subscription started with, while it lasts.
+    fn rest_of_snapshot(&self) -> Option<&Pressure> {
+        self.pressure().filter(|p| p.snapshot && self.next.index < self.joined.index)
     }
 
     fn lag_base(&self) -> Mark {
-        if self.next.index < self.joined.index { self.joined } else { self.next }
+        later(self.next, self.joined)
     }
 
-    fn lag(&self, log: &Log, end: u64, policy: &Policy, now: Instant) -> Lag {
+    fn lag(&self, log: &Log, end: u64, now: Instant) -> Lag {
         let base = self.lag_base();
-        let first = log.first_index();
         let end_bytes = log.mark_at(end).map_or(base.bytes, |mark| mark.bytes);
-        let age = policy.limit.age.and_then(|_| {
-            let oldest = log.get(base.index.max(first)).filter(|_| base.index < end)?;
-            Some(now.saturating_duration_since(oldest.at()))
-        });
-        let replaying = self.trouble.as_ref().is_some_and(|t| t.pressure.is_some());
+        let oldest = log.get(base.index.max(log.first_index())).filter(|_| base.index < end);
         Lag {
             events: end.saturating_sub(base.index),
             bytes: end_bytes.saturating_sub(base.bytes),
-            age: age.unwrap_or_default(),
-            // A pass over the newest of each key starts before the ring on purpose; what it must
-            // not lose is what was published since.
-            evicted: if replaying { base.index < first } else { self.next.index < first },
+            age: oldest.map_or_else(Default::default, |e| now.saturating_duration_since(e.at())),
+            evicted: self.has_fallen_off(log),
         }
     }
 
@@ -237,34 +274,38 @@ impl Cursor {
         });
         let by_events = end.saturating_sub(limit.events);
         let from = self.next.index.max(log.first_index());
+        // One event always fits.
+        let by_bytes = by_bytes.min(end.saturating_sub(1));
         by_events.max(by_bytes).max(by_age).clamp(from, end.max(from))
     }
 
     /// Moves to the index `to`, which is in the ring or its end, and tells a gap.
     fn skip(&mut self, log: &Log, to: u64, counts: &mut SubscriptionCounts) {
-        let Some(mark) = log.mark_at(to) else { return };
-        let through = if to == log.first_index() {
-            log.evicted_through()
-        } else {
-            to.checked_sub(1)
-                .and_then(|last| log.get(last))
-                .map_or(self.taken, |entry| entry.position().sequence())
-        };
-        self.skip_to(mark, through, counts);
+        if let Some(mark) = log.mark_at(to) {
+            self.skip_to(mark, log.sequence_before(to), counts);
+        }
     }
 
     fn skip_to(&mut self, mark: Mark, through: u64, counts: &mut SubscriptionCounts) {
-        if mark.index == self.next.index {
+        if mark.index <= self.next.index {
             return;
         }
-        let snapshot = self.trouble.as_mut().and_then(|trouble| trouble.pressure.take()).is_some();
-        let from = if snapshot { self.lag_base().index } else { self.next.index };
-        let missed = mark.index.saturating_sub(from);
+        let in_snapshot = self.rest_of_snapshot().is_some();
+        let base = if in_snapshot { self.lag_base() } else { self.next };
+        let pressure = self.trouble.as_mut().and_then(|trouble| trouble.pressure.take());
+        // What has no key and lies before `unkeyed_from` has been told already.
+        let untold = pressure.as_ref().map_or(base, |p| later(base, p.unkeyed_from));
+        if untold.index > mark.index {
+            self.trouble.get_or_insert_default().pressure = pressure;
+        }
+        let keyed = mark.keyed.saturating_sub(base.keyed);
+        let missed = keyed + untold.unkeyed_until(&mark);
         counts.missed += missed;
-        // How many keys the rest of a snapshot had is not known.
-        self.tell(Missed { after: self.taken, through, count: (!snapshot).then_some(missed) });
+        if in_snapshot || missed > 0 {
+            // How many keys the rest of a snapshot had is not known.
+            self.tell(Missed { through, count: (!in_snapshot).then_some(missed) });
+        }
         self.next = mark;
-        self.taken = through;
     }
 
     /// Tells a gap, as one with an untold one.
@@ -273,7 +314,6 @@ impl Cursor {
         *gap = Some(match *gap {
             None => missed,
             Some(untold) => Missed {
-                after: untold.after,
                 through: missed.through.max(untold.through),
                 count: untold.count.zip(missed.count).map(|(a, b)| a + b),
             },
@@ -283,47 +323,64 @@ impl Cursor {
     /// Whether a `DropNewest` hold is in force whose events are all still in the ring.
     fn is_held(&self, log: &Log) -> bool {
         let held = self.trouble.as_ref().is_some_and(|trouble| trouble.hold.is_some());
-        held && self.next.index >= log.first_index()
+        held && !self.has_fallen_off(log)
+    }
+
+    fn is_hold_over(&self) -> bool {
+        let hold = self.trouble.as_ref().and_then(|trouble| trouble.hold.as_ref());
+        hold.is_some_and(|hold| self.next.index >= hold.until)
     }
 
     fn hold(&mut self, log: &Log, end: u64, policy: &Policy, counts: &mut SubscriptionCounts) {
         let first = log.first_index();
-        if self.next.index < first {
+        if self.has_fallen_off(log) {
             let hold = self.trouble.as_mut().and_then(|trouble| trouble.hold.take());
             match hold {
-                Some(hold) if hold.until <= first && hold.resume.index >= first => {
-                    self.skip_to(hold.resume, hold.through, counts);
-                }
                 Some(hold) if hold.until > first => {
                     self.skip(log, first, counts);
                     self.trouble.get_or_insert_default().hold = Some(hold);
                     return;
                 }
+                Some(hold) if hold.resume.index >= first => {
+                    self.skip_to(hold.resume, hold.through, counts);
+                }
                 _ => self.skip(log, first, counts),
             }
         }
-        let base = self.lag_base();
-        let limit = &policy.limit;
-        let by_bytes = log.index_where(|entry| {
-            entry.mark().index < base.index || entry.end().bytes - base.bytes <= limit.bytes
-        });
-        let until = base.index.saturating_add(limit.events).min(by_bytes);
+        let until = self.oldest_within(log, policy);
         if until >= end {
             return;
         }
-        let last = end.checked_sub(1).and_then(|last| log.get(last));
-        if let (Some(resume), Some(last)) = (log.mark_at(end), last) {
-            let through = last.position().sequence();
+        if let Some(resume) = log.mark_at(end) {
+            let through = log.sequence_before(end);
             self.trouble.get_or_insert_default().hold = Some(Hold { until, resume, through });
         }
-        self.end_hold(counts);
+        self.end_hold(policy, counts);
     }
 
-    /// Tells the gap of a hold whose events have been taken.
-    fn end_hold(&mut self, counts: &mut SubscriptionCounts) {
+    /// The index up to which the pending events were within the limit when they came.
+    fn oldest_within(&self, log: &Log, policy: &Policy) -> u64 {
+        let base = self.lag_base();
+        let limit = &policy.limit;
+        let by_bytes = log.index_where(|entry| {
+            // One event always fits.
+            entry.mark().index <= base.index || entry.end().bytes - base.bytes <= limit.bytes
+        });
+        let oldest = log.get(base.index).map(|entry| entry.at());
+        let by_age = limit.age.zip(oldest).map_or(u64::MAX, |(age, oldest)| {
+            log.index_where(|entry| entry.at().saturating_duration_since(oldest) <= age)
+        });
+        base.index.saturating_add(limit.events).min(by_bytes).min(by_age)
+    }
+
+    /// Tells the gap of a hold whose events have been taken; another policy lets go of the hold, and
+    /// what it was to lose is pending again.
+    fn end_hold(&mut self, policy: &Policy, counts: &mut SubscriptionCounts) {
         let Some(trouble) = &mut self.trouble else { return };
         let next = self.next.index;
-        if let Some(hold) = trouble.hold.take_if(|hold| next >= hold.until) {
+        if policy.overflow != Overflow::DropNewest {
+            trouble.hold = None;
+        } else if let Some(hold) = trouble.hold.take_if(|hold| next >= hold.until) {
             self.skip_to(hold.resume, hold.through, counts);
         }
     }
@@ -337,78 +394,88 @@ impl Cursor {
         counts: &mut SubscriptionCounts,
     ) {
         let to = self.newest_within(log, end, policy, now);
-        let Some(unkeyed_from) = log.mark_at(to) else { return };
+        let Some(mark) = log.mark_at(to) else { return };
+        let snapshot = self.rest_of_snapshot().is_some();
         let before = self.trouble.as_mut().and_then(|trouble| trouble.pressure.take());
-        let told_from = before.as_ref().map_or(self.next, |pressure| {
-            if pressure.unkeyed_from.index > self.next.index {
-                pressure.unkeyed_from
-            } else {
-                self.next
-            }
+        let (told, lost_from) = before.map_or((self.next, 0), |pressure| {
+            (later(self.next, pressure.unkeyed_from), pressure.lost_from)
         });
-        let missed = if unkeyed_from.index > told_from.index {
-            told_from.unkeyed_until(&unkeyed_from)
-        } else {
-            0
-        };
-        let told_lost = before.is_some_and(|pressure| pressure.told_lost);
-        let lost = !told_lost && log.lost_keys_from(self.next.index);
-        counts.missed += missed;
-        if missed > 0 || lost {
-            let through = to
-                .checked_sub(1)
-                .and_then(|last| log.get(last))
-                .map_or(log.evicted_through(), |entry| entry.position().sequence());
-            let count = (!lost).then_some(missed);
-            self.tell(Missed { after: self.taken, through, count });
+        let missed = told.unkeyed_until(&mark);
+        if missed > 0 {
+            counts.missed += missed;
+            self.tell(Missed { through: log.sequence_before(to), count: Some(missed) });
         }
-        let unkeyed_from =
-            if unkeyed_from.index > told_from.index { unkeyed_from } else { told_from };
+        let unkeyed_from = later(told, mark);
         self.trouble.get_or_insert_default().pressure =
-            Some(Pressure { until: end, unkeyed_from, told_lost: told_lost || lost });
+            Some(Pressure { until: end, unkeyed_from, lost_from, snapshot });
+    }
+
+    /// Tells that the newest events of some keys had to be let go before this cursor took them. How
+    /// many were not replaced by newer ones is not known.
+    fn tell_lost_keys(&mut self, log: &Log) {
+        let next = self.next.index;
+        let trouble = self.trouble.as_mut();
+        let Some(pressure) = trouble.and_then(|trouble| trouble.pressure.as_mut()) else { return };
+        if log.lost_keys_until() > pressure.lost_from.max(next) {
+            pressure.lost_from = log.lost_keys_until();
+            self.tell(Missed { through: log.evicted_through(), count: None });
+        }
     }
 }
 
-/// The next events under pressure, from `next` on; what is skipped with a key counts as conflated,
-/// what is skipped without has been told.
-fn find_newest(
-    pressure: &Pressure,
-    next: &mut Mark,
+fn later(a: Mark, b: Mark) -> Mark {
+    if a.index < b.index { b } else { a }
+}
+
+/// A look for the next events under pressure. What is passed over with a key counts as conflated,
+/// what is passed over without has been told.
+struct Pass<'a> {
+    pressure: &'a Pressure,
     joined: Mark,
-    log: &Log,
+    log: &'a Log,
+    /// The last sequence to be looked at, and the index after it.
+    until: u64,
     end: u64,
-    counts: &mut SubscriptionCounts,
-) -> Option<Found> {
-    let mut skip_to = |next: &mut Mark, to: Mark| {
-        if to.index > joined.index {
-            counts.conflated += to.keyed - next.keyed.max(joined.keyed);
+}
+
+impl Pass<'_> {
+    fn find(&self, next: &mut Mark, counts: &mut SubscriptionCounts) -> Option<Found> {
+        let first = self.log.first_index();
+        if next.index < first {
+            if let Some(entry) = self.log.kept_from(next.index) {
+                if entry.position().sequence() > self.until {
+                    return None;
+                }
+                self.pass_to(entry.mark(), next, counts);
+                return Some(Found::Kept(Arc::clone(entry)));
+            }
+            self.pass_to(self.log.mark_at(first)?, next, counts);
         }
+        let until = self.pressure.until.min(self.end);
+        while next.index < until {
+            let entry = self.log.get(next.index)?;
+            if self.wants(entry) {
+                let rest = (next.index + 1..until).map_while(|index| self.log.get(index));
+                let run = rest.take_while(|entry| self.wants(entry)).count() as u64;
+                return Some(Found::Run(next.index..next.index + 1 + run));
+            }
+            self.pass_to(entry.end(), next, counts);
+        }
+        None
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        match entry.event().key() {
+            Some(_) => self.log.is_newest_of_key(entry),
+            None => entry.mark().index >= self.pressure.unkeyed_from.index,
+        }
+    }
+
+    fn pass_to(&self, to: Mark, next: &mut Mark, counts: &mut SubscriptionCounts) {
+        let from = if self.pressure.snapshot { later(*next, self.joined) } else { *next };
+        counts.conflated += to.keyed.saturating_sub(from.keyed);
         *next = to;
-    };
-    let first = log.first_index();
-    if next.index < first {
-        let kept = log.kept_from(next.index).filter(|entry| entry.mark().index < first);
-        if let Some(entry) = kept {
-            skip_to(next, entry.mark());
-            return Some(Found::Kept(Arc::clone(entry)));
-        }
-        skip_to(next, log.mark_at(first)?);
     }
-    let wanted = |entry: &Entry| match entry.event().key() {
-        Some(_) => log.is_newest_of_key(entry),
-        None => entry.mark().index >= pressure.unkeyed_from.index,
-    };
-    let until = pressure.until.min(end);
-    while next.index < until {
-        let entry = log.get(next.index)?;
-        if wanted(entry) {
-            let rest = next.index + 1..until;
-            let run = rest.take_while(|&index| log.get(index).is_some_and(|entry| wanted(entry)));
-            return Some(Found::Run(next.index..next.index + 1 + run.count() as u64));
-        }
-        skip_to(next, entry.end());
-    }
-    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -23,8 +23,11 @@ pub use body::Body;
 pub use byte_stream::ByteStream;
 pub use connection::Connection;
 pub use handler::{BoxHandler, LocalBoxHandler, handler};
-pub use open::{Attached, after_accept_error, open, open_with_socket};
 pub use messages::{Closed, MessageTransport, Messages, Outgoing};
+pub use open::{Attached, after_accept_error, open, open_with_socket};
+
+/// How many rounds of reading and writing one poll does before it lets other tasks run.
+const ROUNDS_PER_POLL: usize = 16;
 
 /// The time: tokio's, so that tests may pause it.
 #[expect(clippy::disallowed_methods, reason = "the one place where core reads a clock")]
@@ -54,10 +57,15 @@ impl Timer {
             if deadline < sleep.deadline() {
                 sleep.as_mut().reset(deadline);
             }
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
+            ready!(sleep.as_mut().poll(cx));
+            // The clock may have passed the deadline since `now` was read.
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(());
             }
             sleep.as_mut().reset(deadline);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

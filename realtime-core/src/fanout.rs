@@ -87,7 +87,7 @@ impl Fanout {
             |slot: &Slot| head.index > slot.wake_past.index || head.bytes > slot.wake_past.bytes;
         let mut wakers = Vec::with_capacity(state.slots.len());
         for (_, slot) in &mut state.slots {
-            if passed(slot) {
+            if passed(slot) || slot.cursor.has_fallen_off(&state.log) {
                 wakers.extend(slot.parked.take());
             }
         }
@@ -113,6 +113,12 @@ impl Fanout {
     /// Subscribers.
     pub(crate) fn members(&self) -> usize {
         self.lock().slots.len()
+    }
+
+    /// Room for subscribers.
+    #[cfg(test)]
+    pub(crate) fn slots_capacity(&self) -> usize {
+        self.lock().slots.capacity()
     }
 
     /// Bytes retained, and the lag of the slowest subscriber in events.

@@ -158,3 +158,8 @@ impl From<TooManyConnections> for Rejection {
         Self::new(503, error.to_string()).with_header("retry-after", "5")
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{
     event::Event,
     fanout::{Fanout, Wakeups, lock},
     limits::{Permit, TooManyConnections, Transport},
-    position::Position,
+    position::{Position, PositionIssuer},
     stats::{Counters, HubStats},
     topic::{TopicName, TopicNameError},
 };
@@ -156,8 +156,17 @@ impl Hub {
     }
 
     /// Tells the broker that a topic has got its first subscriber or lost its last.
-    pub(crate) fn interest(&self, topic: &TopicName, interested: bool) {
-        self.inner.broker.interest(topic, interested);
+    ///
+    /// Two of these may overlap, and no lock is held over the broker's code. So whoever has told
+    /// looks again: the last to tell told what is.
+    pub(crate) fn interest(&self, topic: &Fanout) {
+        loop {
+            let interested = topic.members() > 0;
+            self.inner.broker.interest(topic.topic(), interested);
+            if interested == (topic.members() > 0) {
+                break;
+            }
+        }
     }
 
     /// A permit for one more connection.
@@ -224,10 +233,9 @@ impl Deliver for Inner {
     ) -> Result<Wakeups, DeliverError> {
         let topic = self.topic(topic, now)?;
         let mut head = lock(&self.head);
-        if let Some(head) = *head
-            && (position.epoch() != head.epoch() || position.sequence() <= head.sequence())
-        {
-            return Err(DeliverError::OutOfOrder { head, position });
+        let before = head.unwrap_or(PositionIssuer::new(position.epoch()).at(0));
+        if position.epoch() != before.epoch() || position.sequence() <= before.sequence() {
+            return Err(DeliverError::OutOfOrder { head: before, position });
         }
         let wakeups = topic.append(position, event, &self.visible, now);
         *head = Some(position);

@@ -20,8 +20,8 @@ pub(crate) use wire::{WIRE_FORMATS, WireFormat};
 /// How much of a topic's past is kept for replay and for slow subscribers.
 ///
 /// A topic takes at most `bytes` for the events in the ring, as much again for the newest events of
-/// keys that have left the ring, as much again for encoded copies, one encoded batch (64 KiB or one
-/// event), and a fixed overhead per event and key.
+/// keys that have left the ring, as much again for encoded copies or one encoded batch (up to 64 KiB
+/// and one event more), whichever is more, and a fixed overhead per event and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
@@ -131,9 +131,10 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Entries without a key between `self` and the later mark `to`.
+    /// Entries without a key between `self` and `to`; none when `to` is earlier.
     pub(crate) fn unkeyed_until(&self, to: &Self) -> u64 {
-        (to.index - self.index) - (to.keyed - self.keyed)
+        let keyed = to.keyed.saturating_sub(self.keyed);
+        to.index.saturating_sub(self.index).saturating_sub(keyed)
     }
 }
 
@@ -166,7 +167,9 @@ impl Log {
 
     /// Appends an event and lets go of what is past the retention.
     pub(crate) fn append(&mut self, position: Position, event: Event, now: Instant) {
-        let entry = Entry { topic: self.topic.clone(), position, event, mark: self.head, at: now };
+        // Publishers read the clock before they get here: never earlier than the one before.
+        let at = self.ring.back().map_or(now, |last| last.at.max(now));
+        let entry = Entry { topic: self.topic.clone(), position, event, mark: self.head, at };
         if let Some(key) = entry.event.key() {
             self.keys.appended(key, entry.mark.index);
         }
@@ -244,6 +247,12 @@ impl Log {
         self.first_index() + self.ring.partition_point(|entry| before(entry)) as u64
     }
 
+    /// The sequence of the entry before `index`, which is in the ring or the next to come.
+    pub(crate) fn sequence_before(&self, index: u64) -> u64 {
+        let last = index.checked_sub(1).and_then(|last| self.get(last));
+        last.map_or(self.evicted_through, |entry| entry.position.sequence())
+    }
+
     /// Whether no later event has the key of `entry`.
     pub(crate) fn is_newest_of_key(&self, entry: &Entry) -> bool {
         entry.event.key().is_some_and(|key| self.keys.newest(key) == Some(entry.mark.index))
@@ -254,9 +263,16 @@ impl Log {
         self.keys.kept_from(from)
     }
 
-    /// Whether the newest entry of some key with an index of at least `from` had to be let go.
-    pub(crate) fn lost_keys_from(&self, from: u64) -> bool {
-        self.keys.lost_through().is_some_and(|index| index >= from)
+    /// The sequence of the oldest event that is the newest of its key.
+    pub(crate) fn first_newest_of_key(&self) -> Option<u64> {
+        let in_ring = || self.ring.iter().find(|entry| self.is_newest_of_key(entry));
+        let first = self.keys.kept_from(0).or_else(in_ring)?;
+        Some(first.position.sequence())
+    }
+
+    /// The index after the last entry that was the newest of its key and had to be let go.
+    pub(crate) fn lost_keys_until(&self) -> u64 {
+        self.keys.lost_until()
     }
 
     /// Encoded entries of `range`, which must be in the ring: as many of its first ones as lie

@@ -13,8 +13,9 @@ macro_rules! sse_options {
 
         /// Changes the configuration for this stream.
         #[must_use]
-        pub fn configure(self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
-            Self { request: self.request.configure(change), ..self }
+        pub fn configure(mut self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
+            self.request = self.request.configure(change);
+            self
         }
     };
 }
@@ -32,32 +33,37 @@ macro_rules! websocket_options {
         /// Subscribes the connection. Default: to nothing. The id that the client sent, if it did,
         /// is resumed after.
         #[must_use]
-        pub fn subscribe(self, request: impl Into<$crate::Subscribe>) -> Self {
-            Self { request: self.request.subscribe(request), ..self }
+        pub fn subscribe(mut self, request: impl Into<$crate::Subscribe>) -> Self {
+            self.request = self.request.subscribe(request);
+            self
         }
 
         /// How events look to this client. Default: [`Format::Envelope`]($crate::ws::Format).
         #[must_use]
-        pub fn format(self, format: $crate::ws::Format) -> Self {
-            Self { request: self.request.format(format), ..self }
+        pub fn format(mut self, format: $crate::ws::Format) -> Self {
+            self.request = self.request.format(format);
+            self
         }
 
         /// Agrees on the first of the client's subprotocols that is in `supported`, if any is.
         #[must_use]
-        pub fn protocols(self, supported: &[&str]) -> Self {
-            Self { request: self.request.protocols(supported), ..self }
+        pub fn protocols(mut self, supported: &[&str]) -> Self {
+            self.request = self.request.protocols(supported);
+            self
         }
 
         /// Changes the configuration for this connection.
         #[must_use]
-        pub fn configure(self, change: impl FnOnce(&mut $crate::WebSocketConfig)) -> Self {
-            Self { request: self.request.configure(change), ..self }
+        pub fn configure(mut self, change: impl FnOnce(&mut $crate::WebSocketConfig)) -> Self {
+            self.request = self.request.configure(change);
+            self
         }
 
         /// Changes the limits for this connection: those on messages, inbox and outbox.
         #[must_use]
-        pub fn limits(self, change: impl FnOnce(&mut $crate::Limits)) -> Self {
-            Self { request: self.request.limits(change), ..self }
+        pub fn limits(mut self, change: impl FnOnce(&mut $crate::Limits)) -> Self {
+            self.request = self.request.limits(change);
+            self
         }
     };
 }

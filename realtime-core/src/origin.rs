@@ -67,7 +67,7 @@ impl OriginPolicy {
         }
         let origin = Origin::parse(origin).ok_or_else(refused)?;
         let same =
-            host.and_then(|host| Authority::parse(host)).is_some_and(|host| origin.is_at(&host));
+            host.and_then(Authority::parse).is_some_and(|host| origin.is_at(&host));
         if same || self.allowed.contains(&origin) { Ok(()) } else { Err(refused()) }
     }
 }

@@ -28,7 +28,8 @@ pub enum Overflow {
 
 /// How far a subscription may lag on one topic before its [`Overflow`] policy applies.
 ///
-/// Each bound holds by itself. What a subscription is replayed at its start doesn't count as lag.
+/// Each bound holds by itself. What a subscription is replayed at its start doesn't count as lag,
+/// and one event always fits, whatever its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LagLimit {
@@ -105,7 +106,7 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(policy: Overflow, lag: &Lag, limit: &LagLimit) -> Verdict {
     let exceeded = lag.evicted
         || lag.events > limit.events
-        || lag.bytes > limit.bytes
+        || lag.bytes > limit.bytes && lag.events > 1
         || limit.age.is_some_and(|age| lag.age > age);
     match (exceeded, policy) {
         (false, _) => Verdict::Deliver,
@@ -126,10 +127,13 @@ mod tests {
     fn each_bound_holds_by_itself_and_at_its_edge() {
         let edge = Lag { events: 10, bytes: 100, age: Duration::from_secs(5), ..Lag::default() };
         assert_eq!(judge(Overflow::Disconnect, &edge, &LIMIT), Verdict::Deliver);
+        let one = Lag { events: 1, bytes: 101, ..Lag::default() };
+        assert_eq!(judge(Overflow::Disconnect, &one, &LIMIT), Verdict::Deliver);
         for over in [
             Lag { events: 11, ..edge },
             Lag { bytes: 101, ..edge },
             Lag { age: Duration::from_millis(5001), ..edge },
+            Lag { events: 2, bytes: 101, ..Lag::default() },
             Lag { evicted: true, ..Lag::default() },
         ] {
             assert_eq!(judge(Overflow::Disconnect, &over, &LIMIT), Verdict::Disconnect);

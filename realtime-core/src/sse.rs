@@ -1,6 +1,10 @@
 //! Server-Sent Events (WHATWG HTML, "Server-sent events"): encoding, the stream, the endpoint.
 
-use std::{sync::Arc, task::Context, task::Poll, time::Instant};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -32,7 +36,7 @@ pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
     ("x-accel-buffering", "no"),
 ];
 
-/// As much as a stream gives at once, unless one event is larger.
+/// A stream that gives so much at once adds no more events to it.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A request for a stream that has passed admission; what the adapters' extractors hold.
@@ -116,7 +120,7 @@ impl EventStream {
     fn new(subscription: Subscription, config: SseConfig, permit: Permit, now: Instant) -> Self {
         let preamble =
             Some(encode::preamble(jittered_retry(&config), subscription.last_event_id()));
-        let heartbeat_at = now + config.heartbeat;
+        let heartbeat_at = later(now, config.heartbeat);
         Self { subscription, config, heartbeat_at, preamble, ended: false, _permit: permit }
     }
 
@@ -125,7 +129,7 @@ impl EventStream {
         self.heartbeat_at
     }
 
-    /// The next bytes: everything that is pending in one piece, up to 64 KiB or one event. `None`
+    /// The next bytes: everything that is pending in one piece, up to 64 KiB and one event. `None`
     /// when the stream has ended.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Option<Bytes>> {
         if self.ended {
@@ -140,7 +144,7 @@ impl EventStream {
             }
             take.push(Bytes::from_static(encode::HEARTBEAT));
         }
-        self.heartbeat_at = now + self.config.heartbeat;
+        self.heartbeat_at = later(now, self.config.heartbeat);
         let bytes = take.into_bytes();
         add(&self.subscription.hub().counters().bytes_sent, bytes.len() as u64);
         Poll::Ready(Some(bytes))
@@ -223,8 +227,14 @@ fn overloaded(config: &SseConfig) -> Rejection {
 
 /// A reconnection time of its own for each client: between a half and one and a half of the
 /// configured, so that clients cut together don't come back together.
-fn jittered_retry(config: &SseConfig) -> std::time::Duration {
-    config.retry.mul_f64(0.5 + fastrand::f64())
+fn jittered_retry(config: &SseConfig) -> Duration {
+    let retry = config.retry.as_secs_f64() * (0.5 + fastrand::f64());
+    Duration::try_from_secs_f64(retry).unwrap_or(Duration::MAX)
+}
+
+/// `Duration::MAX` stands for never.
+fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 #[cfg(test)]

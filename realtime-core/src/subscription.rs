@@ -42,7 +42,7 @@ pub enum Delivery {
 pub struct Gap {
     /// The topic.
     pub topic: TopicName,
-    /// The last event taken before, as an id to resume from.
+    /// The id to resume from for whoever wants to try and get them.
     pub after: LastEventId,
     /// From this sequence on, the subscription is complete again. Under
     /// [`Overflow::Conflate`] events with a key that lie before it still follow.
@@ -127,7 +127,9 @@ impl Subscription {
         self.topics.iter().map(|topic| topic.member.fanout().topic())
     }
 
-    /// The id to resume from: whoever presents it gets what this subscription has yet to take.
+    /// The id to resume from: whoever presents it gets what this subscription has yet to take. That
+    /// may come with more: of a topic that was added, or started with its last few events, also what
+    /// was published between this id and there.
     pub fn last_event_id(&self) -> LastEventId {
         self.id(self.taken)
     }
@@ -159,8 +161,8 @@ impl Subscription {
 
     /// Takes what is there at the time `now` into `out`, at most `max` items, in order.
     ///
-    /// Ready with 0 when the subscription has ended; pending, with the waker kept, when nothing is
-    /// there. See [`Subscription::recv_many`] for the async form.
+    /// Ready with 0 when the subscription has ended or `max` is 0; pending, with the waker kept, when
+    /// nothing is there. See [`Subscription::recv_many`] for the async form.
     pub fn poll_recv_many(
         &mut self,
         cx: &mut Context<'_>,
@@ -168,6 +170,9 @@ impl Subscription {
         max: usize,
         now: Instant,
     ) -> Poll<usize> {
+        if max == 0 {
+            return Poll::Ready(0);
+        }
         let before = out.len();
         let mut take = TakeDeliveries { out, room: max };
         match self.poll_take(cx, &mut take, now) {
@@ -187,7 +192,7 @@ impl Subscription {
             if self.take_some(take, now) || self.ended {
                 return Poll::Ready(());
             }
-            if self.park(cx, |log, _| log.head()) {
+            if self.park(cx, |_, cursor| cursor.next()) {
                 return Poll::Pending;
             }
         }
@@ -202,16 +207,14 @@ impl Subscription {
         let limit = self.policy.limit;
         loop {
             let visible = self.hub.visible();
-            for topic in &self.topics {
-                let (policy, counts) = (&self.policy, &mut self.counts);
-                let prepared = topic
-                    .member
-                    .with(|log, cursor| cursor.prepare(log, visible, policy, now, counts));
-                if let Prepared::Disconnect(lag) = prepared {
-                    return Poll::Ready(lag);
-                }
+            let due = self.topics.iter().find_map(|topic| {
+                let policy = &self.policy;
+                topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now))
+            });
+            if let Some(lag) = due {
+                return Poll::Ready(lag);
             }
-            if self.park(cx, |_, cursor| cursor.limit_mark(&limit)) {
+            if self.park(cx, |log, cursor| cursor.limit_mark(log, &limit)) {
                 return Poll::Pending;
             }
         }
@@ -239,8 +242,7 @@ impl Subscription {
                     break;
                 }
                 Step::Event { topic, until } => {
-                    self.take_from(topic, until, take);
-                    took = true;
+                    took |= self.take_from(topic, until, take);
                 }
             }
         }
@@ -291,45 +293,40 @@ impl Subscription {
         earliest.map_or(Step::Nothing, |(topic, _)| Step::Event { topic, until })
     }
 
-    /// Takes from one topic up to the sequence `until`.
-    fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) {
+    /// Takes from one topic up to the sequence `until`; nothing when the log has meanwhile let go of
+    /// what was to be taken.
+    fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) -> bool {
         let counts = &mut self.counts;
         let taken = self.topics[topic].member.with(|log, cursor| {
-            let end = log.index_after(until);
+            let mut taken = None;
             while !take.is_full() {
-                match cursor.find(log, end, counts) {
+                match cursor.find(log, until, counts) {
                     Some(Found::Run(run)) => {
                         let to = take.run(log, run);
-                        cursor.take_run(log, to, counts);
+                        taken = cursor.take_run(log, to, counts);
                     }
-                    Some(Found::Kept(entry)) if entry.position().sequence() <= until => {
+                    Some(Found::Kept(entry)) => {
                         take.kept(&entry);
-                        cursor.take_kept(&entry, counts);
+                        taken = Some(cursor.take_kept(&entry, counts));
                     }
-                    Some(Found::Kept(_)) | None => break,
+                    None => break,
                 }
             }
-            cursor.taken()
+            taken
         });
-        self.taken = taken;
+        self.taken = taken.unwrap_or(self.taken);
+        taken.is_some()
     }
 
     /// Parks on every topic; false when one has grown past its mark meanwhile.
-    fn park(&mut self, cx: &mut Context<'_>, wake_past: impl Fn(&Log, &Cursor) -> Mark) -> bool {
-        let visible = self.hub.visible();
-        self.topics.iter().all(|topic| {
-            topic.member.park(cx.waker(), |log, cursor| {
-                // An entry that is appended but was not yet visible when this looked must not be
-                // slept over.
-                if log.last_sequence() > visible { Mark::default() } else { wake_past(log, cursor) }
-            })
-        })
+    fn park(&self, cx: &Context<'_>, wake_past: impl Fn(&Log, &Cursor) -> Mark) -> bool {
+        self.topics.iter().all(|topic| topic.member.park(cx.waker(), &wake_past))
     }
 
     fn gap(&self, topic: TopicName, missed: Missed) -> Gap {
         Gap {
             topic,
-            after: self.id(missed.after),
+            after: self.last_event_id(),
             resumes_at: self.id(missed.through + 1),
             missed: missed.count,
         }
@@ -387,3 +384,6 @@ impl Take for TakeDeliveries<'_> {
         self.room == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

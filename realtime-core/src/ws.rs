@@ -12,7 +12,6 @@ mod socket;
 pub use close::{CloseCause, CloseCode, CloseFrame, CloseReason, CloseReasonError};
 pub use codec::{Decoder, Incoming, ProtocolError};
 pub use format::Format;
-pub(crate) use frames::split_first;
 pub use handshake::{Accepted, Request};
 pub use message::Message;
 pub use session::{Session, Status};

@@ -20,7 +20,7 @@ const CHUNKS_PER_POLL: usize = 16;
 /// How long the peer must be silent, after a Close that it may have to be kept from losing, until the
 /// stream ends and the framework closes the connection. Until then its bytes are discarded, because a
 /// reset for unread ones could overtake the Close.
-const QUIET: Duration = Duration::from_millis(20);
+pub(super) const QUIET: Duration = Duration::from_millis(20);
 
 /// A stream of the bytes to send, which itself takes the bytes that come in from `input`. It ends
 /// when the connection is to be closed.

@@ -17,7 +17,7 @@ pub(super) struct KeyIndex {
     newest: HashMap<EventKey, u64>,
     kept: BTreeMap<u64, Arc<Entry>>,
     kept_bytes: u64,
-    lost_through: Option<u64>,
+    lost_until: u64,
 }
 
 impl KeyIndex {
@@ -48,7 +48,7 @@ impl KeyIndex {
             if let Some(key) = entry.event().key() {
                 self.newest.remove(key);
             }
-            self.lost_through = Some(self.lost_through.map_or(index, |lost| lost.max(index)));
+            self.lost_until = self.lost_until.max(index + 1);
         }
     }
 
@@ -62,9 +62,14 @@ impl KeyIndex {
         self.kept.range(from..).next().map(|(_, entry)| entry)
     }
 
-    /// The highest index of a newest entry that had to be let go.
-    pub(super) fn lost_through(&self) -> Option<u64> {
-        self.lost_through
+    /// The index after the last newest entry that had to be let go.
+    pub(super) fn lost_until(&self) -> u64 {
+        self.lost_until
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.newest.len()
     }
 
     pub(super) fn kept_bytes(&self) -> u64 {

@@ -16,6 +16,9 @@ pub(crate) const WIRE_FORMATS: usize = 4;
 /// At this many bytes a batch is full: one write of what a socket buffer takes at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// A buffer may be this much larger than an eighth more than what is in it.
+const SLACK_BYTES: usize = 128;
+
 /// Writes entries for one kind of wire.
 pub(crate) trait WireFormat: fmt::Debug + Send + Sync {
     /// Its slot, below [`WIRE_FORMATS`].
@@ -32,16 +35,16 @@ pub(crate) trait WireFormat: fmt::Debug + Send + Sync {
 /// The batches of each format, ordered by index; the ranges of indices never overlap.
 #[derive(Debug, Default)]
 pub(super) struct WireCache {
-    slots: [VecDeque<Batch>; WIRE_FORMATS],
+    pub(super) slots: [VecDeque<Batch>; WIRE_FORMATS],
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Batch {
+pub(super) struct Batch {
     first: u64,
     /// Where each entry ends in `bytes`, but for the last.
     ends: Box<[u32]>,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 impl WireCache {
@@ -54,7 +57,8 @@ impl WireCache {
         entry: impl Fn(u64) -> Option<&'a Entry>,
         budget: usize,
     ) -> (Bytes, u64) {
-        let slot = &mut self.slots[format.slot()];
+        let slots = &mut self.slots;
+        let slot = &mut slots[format.slot()];
         let at = slot.partition_point(|batch| batch.end() <= range.start);
         let next = slot.get(at);
         if let Some(batch) = next.filter(|batch| batch.first <= range.start) {
@@ -65,7 +69,7 @@ impl WireCache {
         let slice = batch.slice(range, max);
         self.bytes += batch.bytes.len();
         slot.insert(at, batch);
-        self.keep_within(budget);
+        self.keep_within(budget, format.slot(), at);
         slice
     }
 
@@ -87,17 +91,18 @@ impl WireCache {
         self.bytes
     }
 
-    /// Lets go of the oldest batches over the budget; they can be made anew. The newest one stays,
-    /// because the next reader wants it.
-    fn keep_within(&mut self, budget: usize) {
+    /// Lets go of the oldest batches over the budget; they can be made anew. The one that was just
+    /// made, the batch `at` of `slot`, stays: its reader has not come to its end.
+    fn keep_within(&mut self, budget: usize, slot: usize, mut at: usize) {
         while self.bytes > budget {
-            let oldest = self
-                .slots
-                .iter_mut()
-                .filter(|slot| slot.len() > 1)
-                .min_by_key(|slot| slot.front().map_or(u64::MAX, |batch| batch.first));
-            let Some(batch) = oldest.and_then(VecDeque::pop_front) else { break };
+            let candidates = self.slots.iter().enumerate().filter_map(|(of, batches)| {
+                let oldest = usize::from(of == slot && at == 0);
+                Some((batches.get(oldest)?.first, of, oldest))
+            });
+            let Some((_, of, oldest)) = candidates.min() else { break };
+            let Some(batch) = self.slots[of].remove(oldest) else { break };
             self.bytes -= batch.bytes.len();
+            at -= usize::from(of == slot && oldest < at);
         }
     }
 }
@@ -119,19 +124,25 @@ impl Batch {
         }
         let mut bytes = Vec::with_capacity(hint);
         let mut ends = Vec::with_capacity((last - range.start).saturating_sub(1) as usize);
-        for index in range.start..last {
+        for (index, entry) in (range.start..last).map_while(|index| Some((index, entry(index)?))) {
+            // The hint may have been too low.
+            if bytes.len() >= BATCH_BYTES {
+                break;
+            }
             if index > range.start {
                 ends.push(bytes.len() as u32);
             }
-            if let Some(entry) = entry(index) {
-                format.encode(entry, &mut bytes);
-            }
+            format.encode(entry, &mut bytes);
+        }
+        // Or too high, and what is not used would count against no bound.
+        if bytes.capacity() - bytes.len() > bytes.len() / 8 + SLACK_BYTES {
+            bytes.shrink_to_fit();
         }
         Self { first: range.start, ends: ends.into(), bytes: bytes.into() }
     }
 
     /// The index after its last entry.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.first + self.ends.len() as u64 + 1
     }
 

@@ -128,3 +128,6 @@ pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(value);
     out.push(b'\n');
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::{
     cursor::{Cursor, Policy},
     fanout::{Fanout, Membership},
     hub::Hub,
-    log::Log,
+    log::{Log, Mark},
     position::LastEventId,
     stats::{SubscriptionCounts, add},
     topic::{TopicName, TopicNameError},
@@ -86,7 +86,7 @@ impl Hub {
                 log.expire(now);
                 complete &= log.evicted_through() <= id.sequence;
                 let next = log.index_after(id.sequence);
-                cursor_at(log, next, id.sequence)
+                cursor_at(log, next, log.head())
             }));
         }
         if complete {
@@ -111,16 +111,23 @@ impl Hub {
         for fanout in fanouts {
             joined.push(self.join(fanout, |log| {
                 log.expire(now);
-                let last = match start {
-                    Start::NewestPerKey => return Cursor::newest_per_key(log, visible),
-                    Start::Live => 0,
-                    Start::Last(count) => count as u64,
+                // What was published since `visible` was read comes after the start: whoever
+                // resumes from there gets it too.
+                let live = log.index_after(visible);
+                let joined = log.mark_at(live).unwrap_or(log.head());
+                let (cursor, first) = match start {
+                    Start::Live => (cursor_at(log, live, joined), None),
+                    Start::Last(count) => {
+                        let next = live.saturating_sub(count as u64).max(log.first_index());
+                        let first = log.get(next).map(|entry| entry.position().sequence());
+                        (cursor_at(log, next, joined), first)
+                    }
+                    Start::NewestPerKey => {
+                        (Cursor::newest_per_key(log, joined), log.first_newest_of_key())
+                    }
                 };
-                let next = log.head().index.saturating_sub(last).max(log.first_index());
-                if let Some(first) = log.get(next) {
-                    taken = taken.min(first.position().sequence() - 1);
-                }
-                cursor_at(log, next, visible)
+                taken = first.map_or(taken, |first| taken.min(first - 1));
+                cursor
             }));
         }
         (joined, taken)
@@ -133,13 +140,13 @@ impl Hub {
         now: Instant,
     ) -> Result<Joined, SubscribeError> {
         let fanout = self.topic(name, now)?;
-        Ok(self.join(&fanout, |log| cursor_at(log, log.head().index, log.last_sequence())))
+        Ok(self.join(&fanout, |log| Cursor::new(log.head(), log.head())))
     }
 
     fn join(&self, fanout: &Arc<Fanout>, place: impl FnOnce(&mut Log) -> Cursor) -> Joined {
         let (member, is_first) = fanout.join(place);
         if is_first {
-            self.interest(fanout.topic(), true);
+            self.interest(fanout);
         }
         Joined { member, quiet_at: u64::MAX }
     }
@@ -148,7 +155,7 @@ impl Hub {
         let fanout = Arc::clone(member.fanout());
         drop(member);
         if fanout.members() == 0 {
-            self.interest(fanout.topic(), false);
+            self.interest(&fanout);
         }
     }
 }
@@ -192,9 +199,8 @@ impl Subscription {
     }
 }
 
-fn cursor_at(log: &Log, next: u64, taken: u64) -> Cursor {
-    let head = log.head();
-    Cursor::new(log.mark_at(next).unwrap_or(head), head, taken)
+fn cursor_at(log: &Log, next: u64, joined: Mark) -> Cursor {
+    Cursor::new(log.mark_at(next).unwrap_or(joined), joined)
 }
 
 fn check_count(hub: &Hub, count: usize) -> Result<(), SubscribeError> {

@@ -179,17 +179,6 @@ impl CloseCause {
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))
     }
-
-    /// Whether the peer's bytes can no longer be made sense of, so that its Close can't be awaited.
-    pub(crate) fn is_fatal(&self) -> bool {
-        matches!(
-            self,
-            Self::ProtocolError(_)
-                | Self::InvalidUtf8
-                | Self::MessageTooBig
-                | Self::TooManyFragments
-        )
-    }
 }
 
 #[cfg(test)]

@@ -119,9 +119,11 @@ impl Request {
         self
     }
 
-    /// Agrees on the first of the client's subprotocols that is in `supported`, if any is.
+    /// Agrees on the first of the client's subprotocols that is in `supported`, if any is, in place
+    /// of an earlier choice.
     #[must_use]
     pub fn protocols(mut self, supported: &[&str]) -> Self {
+        self.accepted.headers.retain(|(name, _)| *name != "sec-websocket-protocol");
         let common = self.offered.iter().find(|offer| supported.contains(&offer.as_str()));
         if let Some(protocol) = common {
             self.accepted.headers.push(("sec-websocket-protocol", protocol.clone()));

@@ -3,13 +3,13 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::{
-    close::{CloseCause, CloseFrame},
+    close::CloseCause,
     codec::{Decoder, Incoming},
     format::Format,
     frames,
@@ -22,9 +22,11 @@ use crate::{
     subscription::Subscription,
 };
 
+mod closing;
 mod outgoing;
 mod take;
 
+use closing::{Peer, Phase};
 use outgoing::Outgoing;
 use take::TakeFrames;
 
@@ -50,24 +52,8 @@ pub struct Session {
     pinged_at: Option<Instant>,
     blocked_since: Option<Instant>,
     /// Input that was read while the handler had no room; at most one read's worth.
-    unread: Vec<u8>,
+    unread: Bytes,
     _permit: Permit,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// A Close is to go out, after what is queued.
-    Closing {
-        cause: CloseCause,
-        until: Instant,
-        sent: bool,
-        received: bool,
-    },
-    Ended {
-        cause: CloseCause,
-        linger: bool,
-    },
 }
 
 /// What the caller is to do with the connection.
@@ -110,7 +96,7 @@ impl Session {
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
-            unread: Vec::new(),
+            unread: Bytes::new(),
             _permit: permit,
         }
     }
@@ -123,36 +109,43 @@ impl Session {
         socket
     }
 
-    /// How long the closing handshake may take.
-    pub(crate) fn config(&self) -> &WebSocketConfig {
-        &self.config
+    /// When a close that starts at `now` must be over, TCP's part included.
+    pub(crate) fn close_by(&self, now: Instant) -> Instant {
+        later(now, self.config.close_deadline)
     }
 
     /// Whether it wants to be given more input; while not, don't read.
     pub fn wants_input(&self) -> bool {
-        self.unread.is_empty() && !matches!(self.phase, Phase::Ended { .. }) && self.has_room()
+        let may_come = match &self.phase {
+            Phase::Open => self.has_room(),
+            // Nothing is to follow a Close. The FIN that does must not keep our answer from going
+            // out; what is discarded from a broken peer may free it to read our Close.
+            Phase::Closing(closing) => closing.peer != Peer::Closed,
+            Phase::Ended(_) => false,
+        };
+        may_come && self.unread.is_empty()
     }
 
     /// Takes bytes that the peer sent.
     pub fn receive(&mut self, input: &[u8], now: Instant) {
-        self.heard_at = now;
-        self.pinged_at = None;
+        self.heard(now);
         if self.unread.is_empty() {
             let rest = self.decode(input, now);
-            self.unread.extend_from_slice(rest);
+            self.unread = Bytes::copy_from_slice(rest);
         } else {
-            self.unread.extend_from_slice(input);
+            self.unread = [&self.unread, input].concat().into();
         }
     }
 
     /// Takes what the peer sent as a whole, for sockets that a framework has made.
     pub fn receive_incoming(&mut self, incoming: Incoming, now: Instant) {
-        self.heard_at = now;
-        self.pinged_at = None;
-        self.handle(incoming, now);
+        self.heard(now);
+        if self.accepts_frames() {
+            self.handle(incoming, now);
+        }
     }
 
-    /// Takes word that the peer sends no more.
+    /// Takes word that the connection is lost: the peer sends no more, or nothing can be written.
     pub fn receive_eof(&mut self) {
         self.end(CloseCause::Vanished, false);
     }
@@ -160,23 +153,22 @@ impl Session {
     /// Makes everything ready that is to be written, up to 64 KiB or one message. Ready when there
     /// is something in [`outgoing`](Self::chunks) or the session has ended.
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        self.decode_unread(now);
-        self.apply_changes();
+        // Before anything is looked at, so that what the handler does from now on wakes.
         if let Some(shared) = &self.shared {
             shared.register(cx);
-            if self.phase == Phase::Open
-                && let Some(cause) = shared.close_wanted()
-            {
-                self.close(cause, now);
-            }
+        }
+        self.decode_unread(now);
+        self.apply_changes();
+        if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
+            self.close(cause, now);
         }
         self.queue_direct();
-        if self.phase == Phase::Open {
+        if self.is_open() {
             self.take_events(cx, now);
         }
         self.send_close_if_due();
         self.outgoing.place_control();
-        if !self.outgoing.is_empty() || matches!(self.phase, Phase::Ended { .. }) {
+        if !self.outgoing.is_empty() || matches!(self.phase, Phase::Ended(_)) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -204,28 +196,48 @@ impl Session {
         Some(chunk)
     }
 
+    /// Takes the first frame, its opcode and its payload, as if it had been written.
+    pub(crate) fn pop_frame(&mut self) -> Option<(u8, Bytes)> {
+        let (opcode, payload) = self.outgoing.pop_frame()?;
+        self.blocked_since = None;
+        add(&self.subscription.hub().counters().bytes_sent, payload.len() as u64);
+        self.end_if_closed();
+        Some((opcode, payload))
+    }
+
+    /// Whether anything is to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// The socket takes more again.
+    pub(crate) fn write_unblocked(&mut self) {
+        self.blocked_since = None;
+    }
+
     /// The socket takes no more for now.
     pub fn write_blocked(&mut self, cx: &mut Context<'_>, now: Instant) {
         self.blocked_since.get_or_insert(now);
-        if self.phase == Phase::Open && self.subscription.poll_overflow(cx, now).is_ready() {
+        if self.is_open() && self.subscription.poll_overflow(cx, now).is_ready() {
             add(&self.subscription.hub().counters().slow_disconnects, 1);
             self.close(CloseCause::SlowConsumer, now);
-            self.send_close_if_due();
+            self.send_close_now();
         }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn deadline(&self) -> Instant {
-        let blocked = self.blocked_since.map(|since| since + self.config.write_deadline);
         let phase = match &self.phase {
             Phase::Open => match self.pinged_at {
-                Some(at) => at + self.config.pong_deadline,
-                None => self.heard_at + self.config.ping_interval,
+                Some(at) => later(at, self.config.pong_deadline),
+                None => later(self.heard_at, self.config.ping_interval),
             },
-            Phase::Closing { until, .. } => *until,
-            Phase::Ended { .. } => self.heard_at,
+            Phase::Closing(closing) if closing.sent => self.close_by(closing.since),
+            // The other half is for the peer to read the Close and answer.
+            Phase::Closing(closing) => later(closing.since, self.config.close_deadline / 2),
+            Phase::Ended(_) => self.heard_at,
         };
-        blocked.map_or(phase, |blocked| blocked.min(phase))
+        self.write_deadline().map_or(phase, |write| write.min(phase))
     }
 
     /// Does what is due at `now`.
@@ -233,55 +245,79 @@ impl Session {
         if now < self.deadline() {
             return;
         }
-        let blocked = self.blocked_since.map(|since| since + self.config.write_deadline);
-        if blocked.is_some_and(|deadline| now >= deadline) {
+        if self.write_deadline().is_some_and(|deadline| now >= deadline) {
             return self.end(CloseCause::WriteDeadline, false);
         }
-        match (&self.phase, self.pinged_at) {
-            (Phase::Open, None) => {
-                self.pinged_at = Some(now);
-                self.outgoing.ping();
-            }
-            (Phase::Open, Some(_)) => self.end(CloseCause::PongDeadline, false),
-            (Phase::Closing { cause, .. }, _) => {
-                let cause = cause.clone();
+        match &self.phase {
+            Phase::Open => self.check_life(now),
+            Phase::Closing(closing) if !closing.sent => self.send_close_now(),
+            Phase::Closing(closing) => {
+                let cause = closing.cause.clone();
                 self.end(cause, false);
             }
-            (Phase::Ended { .. }, _) => {}
+            Phase::Ended(_) => {}
         }
     }
 
     /// What the handler's future ended with.
     pub fn handler_ended(&mut self, cause: CloseCause, now: Instant) {
         self.apply_changes();
-        if let Some(shared) = &self.shared
-            && let Some(wanted) = shared.close_wanted()
-        {
-            return self.close(wanted, now);
-        }
-        self.close(cause, now);
+        let wanted = self.shared.as_ref().and_then(|shared| shared.close_wanted());
+        self.close(wanted.unwrap_or(cause), now);
     }
 
     /// Whether to go on.
     pub fn status(&self) -> Status {
         match &self.phase {
-            Phase::Ended { cause, linger } => {
-                Status::Ended { cause: cause.clone(), linger: *linger }
+            Phase::Ended(ended) => {
+                Status::Ended { cause: ended.cause.clone(), linger: ended.linger }
             }
-            Phase::Open | Phase::Closing { .. } => Status::Open,
+            Phase::Open | Phase::Closing(_) => Status::Open,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.pinged_at = None;
+    }
+
+    /// The peer was silent for long.
+    fn check_life(&mut self, now: Instant) {
+        if self.pinged_at.is_none() {
+            self.pinged_at = Some(now);
+            self.outgoing.ping();
+        } else if !self.wants_input() {
+            // Its pong may be there: it is our handler that keeps us from reading.
+            self.heard(now);
+        } else if self.outgoing.owes_control() {
+            // It can't answer what is not written; for that there is the write deadline.
+            self.pinged_at = Some(now);
+        } else {
+            self.end(CloseCause::PongDeadline, false);
+        }
+    }
+
+    fn write_deadline(&self) -> Option<Instant> {
+        self.blocked_since.map(|since| later(since, self.config.write_deadline))
     }
 
     fn has_room(&self) -> bool {
         // While closing, messages are read over to find the peer's Close.
-        self.phase != Phase::Open || self.shared.as_ref().is_none_or(|shared| shared.has_room())
+        !self.is_open() || self.shared.as_ref().is_none_or(|shared| shared.has_room())
     }
 
     fn decode_unread(&mut self, now: Instant) {
         if !self.unread.is_empty() && self.has_room() {
-            let unread = std::mem::take(&mut self.unread);
-            let rest = self.decode(&unread, now);
-            self.unread = rest.to_vec();
+            let mut unread = std::mem::take(&mut self.unread);
+            let left = self.decode(&unread, now).len();
+            unread.advance(unread.len() - left);
+            if left > 0 {
+                self.unread = unread;
+            }
         }
     }
 
@@ -304,8 +340,8 @@ impl Session {
     fn accepts_frames(&self) -> bool {
         match &self.phase {
             Phase::Open => true,
-            Phase::Closing { cause, received, .. } => !received && !cause.is_fatal(),
-            Phase::Ended { .. } => false,
+            Phase::Closing(closing) => closing.peer == Peer::Open,
+            Phase::Ended(_) => false,
         }
     }
 
@@ -313,14 +349,14 @@ impl Session {
         match incoming {
             Incoming::Message(message) => {
                 add(&self.subscription.hub().counters().messages_received, 1);
-                if self.phase == Phase::Open
+                if self.is_open()
                     && let Some(shared) = &self.shared
                 {
                     shared.receive(message);
                 }
             }
             Incoming::Ping(payload) => {
-                if self.phase == Phase::Open {
+                if self.is_open() {
                     self.outgoing.pong(frames::pong(&payload));
                 }
             }
@@ -329,93 +365,17 @@ impl Session {
         }
     }
 
-    fn peer_closed(&mut self, frame: Option<CloseFrame>, now: Instant) {
-        match &mut self.phase {
-            Phase::Open => {
-                self.close(CloseCause::Peer(frame), now);
-                if let Phase::Closing { received, .. } = &mut self.phase {
-                    *received = true;
-                }
-            }
-            Phase::Closing { received, .. } => {
-                *received = true;
-                self.end_if_closed();
-            }
-            Phase::Ended { .. } => {}
-        }
-    }
-
-    /// Starts the closing handshake; what was queued before goes first.
-    fn close(&mut self, cause: CloseCause, now: Instant) {
-        if self.phase == Phase::Open {
-            let until = now + self.config.close_deadline;
-            if let Some(shared) = &self.shared {
-                shared.closing(&cause);
-            }
-            self.phase = Phase::Closing { cause, until, sent: false, received: false };
-        }
-    }
-
-    /// Closes because the peer's bytes make no sense: nothing but the Close is sent any more.
-    fn fail(&mut self, cause: CloseCause, now: Instant) {
-        if let Phase::Closing { cause: before, .. } = &self.phase {
-            let before = before.clone();
-            return self.end(before, true);
-        }
-        self.close(cause, now);
-        self.outgoing.drop_unstarted();
-        self.send_close_if_due();
-    }
-
     fn queue_direct(&mut self) {
         let Some(shared) = &self.shared else { return };
-        let is_open = matches!(self.phase, Phase::Open | Phase::Closing { sent: false, .. });
-        while is_open && self.outgoing.len() < WRITE_BYTES {
+        let may_send = match &self.phase {
+            Phase::Open => true,
+            Phase::Closing(closing) => !closing.sent,
+            Phase::Ended(_) => false,
+        };
+        while may_send && self.outgoing.len() < WRITE_BYTES {
             let Some(frame) = shared.outgoing() else { break };
             self.outgoing.push(frame);
         }
-    }
-
-    fn send_close_if_due(&mut self) {
-        let Phase::Closing { cause, sent, .. } = &mut self.phase else { return };
-        let at_once = cause.is_fatal() || *cause == CloseCause::SlowConsumer;
-        // A handler gets to answer what came before the peer's Close.
-        let is_peer = matches!(cause, CloseCause::Peer(_));
-        let is_due = at_once || self.shared.as_ref().is_none_or(|shared| shared.is_done(is_peer));
-        if *sent || !is_due {
-            return;
-        }
-        *sent = true;
-        if let Some(shared) = &self.shared {
-            shared.seal();
-        }
-        if *cause == CloseCause::SlowConsumer {
-            self.outgoing.drop_unstarted();
-        }
-        self.outgoing.push(frames::close(cause.frame().as_ref()));
-    }
-
-    fn end_if_closed(&mut self) {
-        if let Phase::Closing { cause, sent: true, received, .. } = &self.phase
-            && self.outgoing.is_empty()
-            && (*received || cause.is_fatal())
-        {
-            let (cause, linger) = (cause.clone(), !*received);
-            self.end(cause, linger);
-        }
-    }
-
-    fn end(&mut self, cause: CloseCause, linger: bool) {
-        if matches!(self.phase, Phase::Ended { .. }) {
-            return;
-        }
-        if let Some(shared) = &self.shared {
-            shared.closing(&cause);
-            shared.seal();
-        }
-        self.unread = Vec::new();
-        self.outgoing = Outgoing::default();
-        self.phase = Phase::Ended { cause, linger };
     }
 
     fn apply_changes(&mut self) {
@@ -439,12 +399,28 @@ impl Session {
         if self.outgoing.len() >= WRITE_BYTES {
             return;
         }
-        let mut take = TakeFrames::new(&mut self.outgoing, self.format);
-        let _ = self.subscription.poll_take(cx, &mut take, now);
-        if self.subscription.has_ended() {
-            self.close(CloseCause::SlowConsumer, now);
+        let before = self.outgoing.len();
+        loop {
+            let mut take = TakeFrames::new(&mut self.outgoing, self.format);
+            let polled = self.subscription.poll_take(cx, &mut take, now);
+            if self.subscription.has_ended() {
+                self.close(CloseCause::SlowConsumer, now);
+                return self.send_close_now();
+            }
+            // A format without notices may have taken one and have nothing to send for it; then
+            // nobody would be woken for what comes.
+            if polled.is_pending() || self.outgoing.len() > before {
+                return;
+            }
         }
     }
+}
+
+/// As far in the future as a deadline goes: `Duration::MAX` stands for never.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by).unwrap_or_else(|| at + NEVER)
 }
 
 impl Drop for Session {

@@ -64,12 +64,14 @@ impl Socket {
         poll_fn(|cx| {
             let mut mail = lock(&self.shared.mail);
             let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
-            if mail.sealed || mail.close.is_some() {
+            if mail.takes_no_more() {
                 return Poll::Ready(Err(SendError(taken)));
             }
             if mail.outbox_bytes > 0 && mail.outbox_bytes + taken.len() > mail.max_outbox_bytes {
                 message = Some(taken);
-                keep(&mut mail.sender, cx);
+                let before = keep(&mut mail.sender, cx);
+                drop(mail);
+                drop(before);
                 return Poll::Pending;
             }
             let frame = frames::message(&taken);
@@ -101,9 +103,10 @@ impl Socket {
     pub fn close(&mut self, code: CloseCode, reason: CloseReason) {
         let mut mail = lock(&self.shared.mail);
         mail.close.get_or_insert(CloseCause::Handler(CloseFrame::new(code, reason)));
-        let driver = mail.driver.take();
+        let (driver, sender) = (mail.driver.take(), mail.sender.take());
         drop(mail);
         wake(driver);
+        wake(sender);
     }
 
     /// Why the connection is closing or has ended, `None` while it is open.
@@ -155,7 +158,9 @@ impl Socket {
             if mail.closing.is_some() {
                 return Poll::Ready(None);
             }
-            keep(&mut mail.receiver, cx);
+            let before = keep(&mut mail.receiver, cx);
+            drop(mail);
+            drop(before);
             return Poll::Pending;
         };
         mail.inbox_bytes -= message.len();
@@ -163,6 +168,20 @@ impl Socket {
         drop(mail);
         wake(driver);
         Poll::Ready(Some(message))
+    }
+}
+
+/// Without a socket nobody reads: what the peer sends is discarded from then on.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let mut mail = lock(&self.shared.mail);
+        mail.abandoned = true;
+        mail.inbox_bytes = 0;
+        let inbox = std::mem::take(&mut mail.inbox);
+        let driver = mail.driver.take();
+        drop(mail);
+        drop(inbox);
+        wake(driver);
     }
 }
 
@@ -220,9 +239,20 @@ struct Mail {
     closing: Option<CloseCause>,
     /// Nothing more goes out.
     sealed: bool,
+    /// The socket is dropped.
+    abandoned: bool,
     receiver: Option<Waker>,
     sender: Option<Waker>,
     driver: Option<Waker>,
+}
+
+impl Mail {
+    /// Whether nothing more is to be sent: after a Close of ours, wanted or on its way. After the
+    /// peer's, answers still may.
+    fn takes_no_more(&self) -> bool {
+        let is_closing = self.closing.as_ref().is_some_and(|it| !matches!(it, CloseCause::Peer(_)));
+        self.sealed || self.close.is_some() || is_closing
+    }
 }
 
 /// A change of the subscription that the handler made.
@@ -250,6 +280,9 @@ impl Shared {
     /// Gives a message to the handler.
     pub(super) fn receive(&self, message: Message) {
         let mut mail = lock(&self.mail);
+        if mail.abandoned {
+            return;
+        }
         mail.inbox_bytes += message.len();
         mail.inbox.push_back(message);
         let receiver = mail.receiver.take();
@@ -263,11 +296,15 @@ impl Shared {
         mail.inbox_bytes < mail.max_inbox_bytes && mail.inbox.len() < MAX_INBOX_MESSAGES
     }
 
-    /// Whether all that the handler sent is taken and, where it may still answer, all that it was
-    /// sent.
-    pub(super) fn is_done(&self, may_answer: bool) -> bool {
-        let mail = lock(&self.mail);
-        mail.outbox.is_empty() && (!may_answer || mail.inbox.is_empty())
+    /// Seals it when all that the handler sent is taken and, where it may still answer, all that it
+    /// was sent; tells whether that is so.
+    pub(super) fn seal_if_done(&self, may_answer: bool) -> bool {
+        let mut mail = lock(&self.mail);
+        if !mail.outbox.is_empty() || (may_answer && !mail.inbox.is_empty()) {
+            return false;
+        }
+        mail.sealed = true;
+        true
     }
 
     /// The next change of the subscription.
@@ -290,27 +327,29 @@ impl Shared {
         Some(frame)
     }
 
-    /// What the handler wants to close with, once all that it sent before is taken.
+    /// What the handler wants to close with, once all that it sent before is written.
     pub(super) fn close_wanted(&self) -> Option<CloseCause> {
-        let mut mail = lock(&self.mail);
-        if mail.outbox.is_empty() { mail.close.take() } else { None }
+        lock(&self.mail).close.clone()
     }
 
     /// Keeps the connection's waker for what the handler does outside of its poll.
     pub(super) fn register(&self, cx: &Context<'_>) {
         let mut mail = lock(&self.mail);
-        keep(&mut mail.driver, cx);
+        let before = keep(&mut mail.driver, cx);
+        drop(mail);
+        drop(before);
     }
 
     /// Tells the handler that nothing more comes in.
     pub(super) fn closing(&self, cause: &CloseCause) {
         let mut mail = lock(&self.mail);
         mail.closing.get_or_insert_with(|| cause.clone());
-        let receiver = mail.receiver.take();
+        let (receiver, sender) = (mail.receiver.take(), mail.sender.take());
         let changes = std::mem::take(&mut mail.changes);
         drop(mail);
         drop(changes);
         wake(receiver);
+        wake(sender);
     }
 
     /// Tells the handler that nothing more goes out.
@@ -325,10 +364,14 @@ impl Shared {
     }
 }
 
-fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    if !slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-        *slot = Some(cx.waker().clone());
+/// Keeps the task's waker in `slot` and returns the one before, to be dropped without the lock: a
+/// waker may run anything when dropped.
+#[must_use]
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
+    if slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        return None;
     }
+    slot.replace(cx.waker().clone())
 }
 
 fn wake(waker: Option<Waker>) {

@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use crate::ws::message::Message;
 
 /// The most that is reserved because a header claims it; beyond, the buffer grows with what arrives.
-const MAX_RESERVE: usize = 16 * 1024;
+pub(super) const MAX_RESERVE: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -27,6 +27,11 @@ impl Assembly {
 
     pub(super) fn len(&self) -> usize {
         self.payload.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.payload.capacity()
     }
 
     /// Counts one more frame and tells how many there are.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::ws::frames;
 
@@ -30,6 +30,11 @@ impl Outgoing {
         self.bytes
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.chunks.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.pong.is_none() && !self.ping
     }
@@ -54,6 +59,19 @@ impl Outgoing {
     /// Sends a ping ahead of what is not begun.
     pub(super) fn ping(&mut self) {
         self.ping = true;
+    }
+
+    /// Appends the Close, the last frame: an owed pong goes before it, a ping needs no more.
+    pub(super) fn close(&mut self, frame: Bytes) {
+        self.ping = false;
+        let pong = self.pong.take();
+        self.extend(pong);
+        self.push(frame);
+    }
+
+    /// Whether pings or pongs are yet to be written.
+    pub(super) fn owes_control(&self) -> bool {
+        self.ping || self.pong.is_some() || self.control_left > 0
     }
 
     /// Forgets everything but the rest of a frame that is partly written.
@@ -118,13 +136,31 @@ impl Outgoing {
     /// Takes the first chunk.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         self.place_control();
-        let written = std::mem::take(&mut self.written);
-        let chunk = self.chunks.pop_front()?.split_off(written);
-        self.bytes -= chunk.len();
-        self.control_left = self.control_left.saturating_sub(chunk.len());
+        let mut chunk = self.chunks.pop_front()?;
+        chunk.advance(std::mem::take(&mut self.written));
+        self.took(chunk.len());
+        Some(chunk)
+    }
+
+    /// Takes the first frame, its opcode and its payload; none may be partly written.
+    pub(super) fn pop_frame(&mut self) -> Option<(u8, Bytes)> {
+        self.place_control();
+        let first = self.chunks.front_mut()?;
+        let before = first.len();
+        let frame = frames::split_first(first);
+        let length = before - first.len();
+        if first.is_empty() {
+            self.chunks.pop_front();
+        }
+        self.took(length);
+        frame
+    }
+
+    fn took(&mut self, n: usize) {
+        self.bytes -= n;
+        self.control_left = self.control_left.saturating_sub(n);
         if self.chunks.is_empty() {
             self.chunks = VecDeque::new();
         }
-        Some(chunk)
     }
 }

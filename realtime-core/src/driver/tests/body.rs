@@ -1,0 +1,55 @@
+//! An event stream as a body.
+
+use futures_util::StreamExt;
+
+use super::*;
+use crate::{LagLimit, Subscribe, sse};
+
+fn body(hub: &Hub, subscribe: impl Into<Subscribe>) -> Body {
+    Body::open(sse::Request::accept(hub, &Head::get()).unwrap(), subscribe).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_come_after_silence_only() {
+    let hub = Hub::new();
+    let mut body = body(&hub, "a");
+    let start = Clock::now();
+    let mut next = async || {
+        let bytes = body.next().await.unwrap();
+        (start.elapsed().as_secs(), bytes == ":\n\n")
+    };
+    assert_eq!(next().await, (0, false), "the preamble");
+    assert_eq!(next().await, (15, true));
+    assert_eq!(next().await, (30, true));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    publish(&hub, "x").await;
+    assert_eq!(next().await, (40, false));
+    assert_eq!(next().await, (55, true), "fifteen seconds after the event");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_wakes_a_body_that_waits_for_its_heartbeat() {
+    let hub = Hub::new();
+    let mut body = body(&hub, "a");
+    body.next().await;
+    let start = Clock::now();
+    let reader = tokio::spawn(async move { body.next().await.unwrap() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    publish(&hub, "x").await;
+    assert!(reader.await.unwrap().ends_with(b"data: x\n\n"));
+    assert_eq!(start.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_ends_with_its_subscription() {
+    let hub = Hub::new();
+    let mut body = body(&hub, Subscribe::to("a").lag(LagLimit::default().events(1)));
+    body.next().await;
+    publish(&hub, "x").await;
+    publish(&hub, "y").await;
+    assert!(body.next().await.unwrap().starts_with(b"event: realtime.bye\n"));
+    assert_eq!(body.next().await, None);
+    assert_eq!(hub.stats().connections_sse, 1, "until it is dropped");
+    drop(body);
+    assert_eq!((hub.stats().connections_sse, hub.stats().subscriptions), (0, 0));
+}

@@ -1,0 +1,67 @@
+//! The table of topics: what nobody uses goes, and what it had is not forgotten.
+
+use super::*;
+use crate::ResetReason;
+
+const AGE: Duration = Duration::from_millis(10);
+
+#[test]
+fn abandoned_topics_go_and_their_ids_do_not_resume() {
+    let start = Instant::now();
+    let hub = build(|hub| hub.retention(Retention::default().age(AGE)));
+    let followed = hub.subscribe_at("followed", start).unwrap();
+    for n in 0..SWEEP_FLOOR - 1 {
+        publish_at(&hub, &format!("old {n}"), Event::text("x"), start).unwrap();
+    }
+    assert_eq!(hub.stats().topics as usize, SWEEP_FLOOR);
+    let later = start + AGE * 2;
+    let last = publish_at(&hub, "new", Event::text("x"), later).unwrap();
+    assert_eq!(hub.stats().topics, 2, "the followed one and the new one");
+    assert_eq!(drop(followed), ());
+
+    let reset_after = |topic: &str, sequence: u64| {
+        let request = Subscribe::to(topic).after(id(EPOCH, sequence));
+        let mut subscription = hub.subscribe_at(request, later).unwrap();
+        let Some(Delivery::Reset(reset)) = read(&mut subscription, 1, later).pop() else {
+            return false;
+        };
+        assert_eq!(reset.reason, ResetReason::Evicted);
+        assert_eq!(reset.id.sequence, last);
+        true
+    };
+    for n in 0..SWEEP_FLOOR as u64 - 1 {
+        assert!(reset_after(&format!("old {n}"), n), "{n}: its event {} is gone", n + 1);
+    }
+    assert!(!reset_after("old 7", last), "nothing after the head");
+    assert!(!reset_after("new", last - 1));
+}
+
+#[test]
+fn the_table_stays_within_twice_what_is_in_use() {
+    let start = Instant::now();
+    let hub = build(|hub| hub.retention(Retention::default().age(AGE)));
+    for n in 0..20_000 {
+        let now = start + AGE * (n / 500);
+        publish_at(&hub, &format!("topic {n}"), Event::text("x"), now).unwrap();
+        let topics = hub.inner.read_topics(HashMap::len);
+        // 500 or 1000 are young enough to be in use.
+        assert!(topics <= 2 * SWEEP_FLOOR, "{topics} after {n}");
+    }
+}
+
+#[test]
+fn a_full_table_refuses_until_something_can_go() {
+    let start = Instant::now();
+    let hub = build(|hub| {
+        hub.limits(|limits| limits.topics = 3).retention(Retention::default().age(AGE))
+    });
+    let followed = hub.subscribe_at(["a", "b"], start).unwrap();
+    publish_at(&hub, "c", Event::text("x"), start).unwrap();
+    assert!(publish_at(&hub, "d", Event::text("x"), start + AGE).is_err(), "all in use");
+    let later = start + AGE + Duration::from_millis(1);
+    publish_at(&hub, "d", Event::text("x"), later).unwrap();
+    assert!(publish_at(&hub, "e", Event::text("x"), later).is_err(), "all in use");
+    drop(followed);
+    publish_at(&hub, "e", Event::text("x"), later).unwrap();
+    assert_eq!(hub.stats().topics, 2, "both that were left went");
+}

@@ -1,0 +1,204 @@
+//! Random use of one subscription: order, no loss without a gap, conservation.
+
+use proptest::prelude::*;
+
+use super::{
+    model::{Model, TOPICS},
+    *,
+};
+
+#[derive(Clone, Debug)]
+enum Op {
+    Publish { topic: usize, key: Option<u8>, size: usize },
+    Read(usize),
+    Wait(u64),
+    Policy(Overflow),
+    Limit(LagLimit),
+    /// Follows the topic, or leaves it when it is followed.
+    Toggle(usize),
+    PollOverflow,
+    /// Drops the subscription and resumes where it was.
+    Reconnect,
+}
+
+fn overflow() -> impl Strategy<Value = Overflow> {
+    prop_oneof![
+        1 => Just(Overflow::Disconnect),
+        3 => Just(Overflow::DropOldest),
+        3 => Just(Overflow::DropNewest),
+        4 => Just(Overflow::Conflate),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = LagLimit> {
+    (1..12u64, 1..100u64, prop::option::weighted(0.3, 0..40u64)).prop_map(|(events, bytes, age)| {
+        LagLimit { events, bytes, age: age.map(Duration::from_millis) }
+    })
+}
+
+fn retention() -> impl Strategy<Value = Retention> {
+    (1..16usize, 20..150u64, prop_oneof![1 => 1..60u64, 2 => Just(1000)], 0..4usize).prop_map(
+        |(events, bytes, age, keys)| {
+            let age = Duration::from_millis(age);
+            Retention::default().events(events).bytes(bytes).age(age).keys(keys)
+        },
+    )
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        12 => (0..3usize, prop::option::of(0..4u8), 0..19usize)
+            .prop_map(|(topic, key, size)| Op::Publish { topic, key, size }),
+        6 => (1..6usize).prop_map(Op::Read),
+        2 => (0..30u64).prop_map(Op::Wait),
+        1 => overflow().prop_map(Op::Policy),
+        1 => limit().prop_map(Op::Limit),
+        1 => (0..3usize).prop_map(Op::Toggle),
+        1 => Just(Op::PollOverflow),
+        1 => Just(Op::Reconnect),
+    ]
+}
+
+/// A subscription next to its model.
+struct Run {
+    world: World,
+    subscription: Subscription,
+    model: Model,
+    limit: LagLimit,
+}
+
+impl Run {
+    fn new(retention: Retention, overflow: Overflow, limit: LagLimit) -> Self {
+        let world = World::new(retention);
+        let request = Subscribe::from(["a", "b"]).overflow(overflow).lag(limit);
+        let subscription = world.subscribe(request);
+        let mut model = Model::new();
+        model.conflates = overflow == Overflow::Conflate;
+        model.follow(0);
+        model.follow(1);
+        Self { world, subscription, model, limit }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Publish { topic, key, size } => self.publish(topic, key, size),
+            Op::Read(max) => {
+                let deliveries = self.world.read(&mut self.subscription, max);
+                self.check(&deliveries);
+            }
+            Op::Wait(millis) => self.world.now += Duration::from_millis(millis),
+            Op::Policy(overflow) => {
+                self.subscription.set_overflow(overflow);
+                self.model.conflates |= overflow == Overflow::Conflate;
+            }
+            Op::Limit(limit) => {
+                self.limit = limit;
+                self.subscription.set_lag(limit);
+            }
+            Op::Toggle(topic) => self.toggle(topic),
+            Op::PollOverflow => self.poll_overflow(),
+            Op::Reconnect => self.reconnect(),
+        }
+    }
+
+    fn publish(&mut self, topic: usize, key: Option<u8>, size: usize) {
+        let event = Event::text("x".repeat(size));
+        let event = match key {
+            Some(key) => event.keyed(key.to_string()).unwrap(),
+            None => event,
+        };
+        let sequence = self.world.publish(TOPICS[topic], event);
+        self.model.published(sequence, topic, key);
+    }
+
+    fn check(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            self.model.take(delivery);
+        }
+        if let Some(Delivery::Disconnected(lag)) = deliveries.last() {
+            self.overflowed(*lag);
+            self.reconnect();
+        }
+    }
+
+    fn overflowed(&self, lag: Lag) {
+        assert_eq!(self.subscription.overflow(), Overflow::Disconnect);
+        let over = lag.evicted
+            || lag.events > self.limit.events
+            || lag.bytes > self.limit.bytes
+            || self.limit.age.is_some_and(|age| lag.age > age);
+        assert!(over, "{lag:?}");
+    }
+
+    fn toggle(&mut self, topic: usize) {
+        self.drain();
+        let name = TopicName::new(TOPICS[topic]).unwrap();
+        if self.subscription.remove(&name) {
+            self.model.leave(topic);
+        } else {
+            self.subscription.add_at(name, self.world.now).unwrap();
+            self.model.follow(topic);
+        }
+    }
+
+    /// Looking for an overflow takes nothing and tells nothing.
+    fn poll_overflow(&mut self) {
+        let before = (self.subscription.counts(), self.subscription.last_event_id());
+        let mut cx = Context::from_waker(Waker::noop());
+        let due = self.subscription.poll_overflow(&mut cx, self.world.now);
+        assert_eq!((self.subscription.counts(), self.subscription.last_event_id()), before);
+        if let Poll::Ready(lag) = due {
+            self.overflowed(lag);
+        }
+    }
+
+    fn reconnect(&mut self) {
+        let id = self.subscription.last_event_id();
+        let topics: Vec<_> = self.subscription.topics().cloned().collect();
+        let request = |after: LastEventId| {
+            Subscribe::from(topics.clone())
+                .after(after)
+                .overflow(self.subscription.overflow())
+                .lag(self.limit)
+        };
+        let mut resumed = self.world.subscribe(request(id));
+        let mut after = id.sequence;
+        if let Some(reset) = resumed.reset.take() {
+            assert_eq!(reset.reason, ResetReason::Evicted);
+            assert_eq!(reset.id, resumed.last_event_id());
+            after = reset.id.sequence;
+        }
+        self.subscription = resumed;
+        self.model.resume(after);
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let deliveries = self.world.read(&mut self.subscription, 7);
+            if deliveries.is_empty() {
+                break;
+            }
+            self.check(&deliveries);
+        }
+        self.model.drained(self.subscription.counts());
+        let head = self.subscription.last_event_id().sequence;
+        assert_eq!(head, self.world.hub.visible(), "all is taken");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn in_order_nothing_lost_unsaid_and_all_accounted_for(
+        retention in retention(),
+        policy in overflow(),
+        limit in limit(),
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
+        let mut run = Run::new(retention, policy, limit);
+        ops.iter().for_each(|op| run.apply(op));
+        run.drain();
+        drop(run.subscription);
+        prop_assert_eq!(run.world.hub.stats().subscriptions, 0);
+    }
+}

@@ -1,0 +1,119 @@
+//! The handler's end.
+
+use super::*;
+
+#[test]
+fn nothing_is_taken_after_a_close_of_ours() {
+    let send = |rig: &mut Rig| rig.socket().send(Message::text("late")).now_or_never().unwrap();
+
+    let mut rig = Rig::new();
+    rig.send("in time");
+    rig.socket().close(CloseCode::NORMAL, CloseReason::default());
+    assert!(send(&mut rig).is_err());
+    rig.poll();
+    assert!(send(&mut rig).is_err(), "also while the Close waits");
+    assert_eq!(rig.written(), [text("in time"), close(1000, "")]);
+    assert!(send(&mut rig).is_err());
+
+    let mut rig = Rig::new();
+    rig.session.handler_ended(CloseCause::Done, rig.now);
+    assert!(send(&mut rig).is_err(), "by another task that has the socket");
+
+    let mut rig = Rig::new();
+    rig.session.receive_eof();
+    assert_eq!(send(&mut rig).unwrap_err().0, Message::text("late"), "it is given back");
+}
+
+#[test]
+fn a_handler_that_waits_is_woken_by_the_end() {
+    for lost in [true, false] {
+        let mut rig = Rig::with(|hub| hub.limits(|l| l.outbox_bytes = 1), |request| request);
+        rig.send("fills the outbox");
+        let waker = rig.waker.clone();
+        let Rig { session, socket, wakes, now, .. } = &mut rig;
+        let mut cx = Context::from_waker(&waker);
+        let mut sending = Box::pin(socket.as_mut().unwrap().send(Message::text("second")));
+        assert!(sending.as_mut().poll(&mut cx).is_pending());
+        if lost {
+            session.receive_eof();
+        } else {
+            session.handler_ended(CloseCause::Done, *now);
+        }
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert!(matches!(sending.as_mut().poll(&mut cx), Poll::Ready(Err(_))));
+    }
+
+    let mut rig = Rig::new();
+    let mut cx = Context::from_waker(&rig.waker);
+    let mut receiving = Box::pin(rig.socket.as_mut().unwrap().recv());
+    assert!(receiving.as_mut().poll(&mut cx).is_pending());
+    drop(rig.session);
+    assert_eq!(rig.wakes.0.load(Ordering::SeqCst), 1, "a connection that is dropped");
+    assert_eq!(receiving.as_mut().poll(&mut cx), Poll::Ready(None));
+}
+
+#[test]
+fn what_a_handler_does_elsewhere_wakes_the_connection() {
+    let mut rig = Rig::new();
+    let mut wakes = 0;
+    let mut expect_wake = |rig: &mut Rig, what: &str| {
+        wakes += 1;
+        assert_eq!(rig.wakes.0.load(Ordering::SeqCst), wakes, "{what}");
+        rig.written();
+    };
+    rig.poll();
+    rig.send("x");
+    expect_wake(&mut rig, "send");
+    let now = rig.now;
+    rig.socket().subscribe_at("b", now).unwrap();
+    expect_wake(&mut rig, "subscribe");
+    rig.socket().unsubscribe("b").unwrap();
+    expect_wake(&mut rig, "unsubscribe");
+    rig.client([Sent::text("x")]);
+    rig.recv().unwrap();
+    expect_wake(&mut rig, "recv");
+    rig.socket().close(CloseCode::NORMAL, CloseReason::default());
+    expect_wake(&mut rig, "close");
+}
+
+#[test]
+fn a_handler_subscribes_while_connected() {
+    let mut rig = Rig::with(|hub| hub, |request| request.format(Format::Raw));
+    assert_eq!(rig.written(), []);
+    rig.publish("before");
+    let now = rig.now;
+    rig.socket().subscribe_at("a", now).unwrap();
+    rig.publish("after, though the connection has not looked yet");
+    assert_eq!(rig.written().len(), 1);
+    rig.socket().unsubscribe("a").unwrap();
+    rig.publish("too late");
+    assert_eq!(rig.written(), []);
+}
+
+#[test]
+fn a_handler_has_no_more_topics_than_allowed() {
+    let mut rig = Rig::with(
+        |hub| hub.limits(|limits| limits.topics_per_subscription = 2),
+        |request| request.subscribe("a"),
+    );
+    let now = rig.now;
+    rig.socket().subscribe_at("b", now).unwrap();
+    assert!(rig.socket().subscribe_at("c", now).is_err());
+    rig.socket().unsubscribe("b").unwrap();
+    rig.poll();
+    rig.socket().subscribe_at("c", now).unwrap();
+    assert!(rig.socket().subscribe_at("x\ny", now).is_err());
+}
+
+#[test]
+fn after_the_end_nothing_is_subscribed() {
+    let mut rig = Rig::new();
+    rig.session.receive_eof();
+    let now = rig.now;
+    rig.socket().subscribe_at("b", now).unwrap();
+    assert_eq!(rig.hub.stats().max_lag, 0);
+    drop(rig.session);
+    assert_eq!(rig.hub.stats().subscriptions, 0);
+    assert_eq!(rig.hub.stats().connections_websocket, 0);
+    assert_eq!(rig.socket.unwrap().close_cause(), Some(CloseCause::Vanished));
+}
