@@ -41,8 +41,11 @@ pub struct Transport {
     /// Gone once it is closed.
     session: Option<Session>,
     messages: AggregatedMessageStream,
-    sending: Option<Pin<Box<dyn Future<Output = Result<(), Closed>>>>>,
+    sending: Option<Sending>,
 }
+
+/// A message on its way into actix-ws's channel.
+type Sending = Pin<Box<dyn Future<Output = Result<(), Closed>>>>;
 
 impl MessageTransport for Transport {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_web::{HttpRequest, http::Version, web};
-use realtime_core::{Hub, HttpVersion, RequestHead};
+use realtime_core::{HttpVersion, Hub, RequestHead};
 
 use crate::response::Refused;
 

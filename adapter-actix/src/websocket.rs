@@ -30,7 +30,7 @@ impl FromRequest for WebSocketUpgrade {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let accept = || Ok(ws::Request::accept(hub(request)?, &Head(request))?);
-        ready(accept().map(|request| Self { request, payload: payload.take() }))
+        ready(accept().and_then(|request| Self::new(request, payload.take())))
     }
 }
 
@@ -62,6 +62,17 @@ impl WebSocketUpgrade {
         let (answer, session, socket) = driver::open_with_socket(self.request)?;
         let running = Box::pin(driver::handler(handler(socket)));
         Ok(accepted(&answer, ByteStream::new(self.payload, session, Some(running))))
+    }
+
+    /// Of a choice of protocols in `Upgrade` actix-http knows nothing: the bytes after such a head
+    /// would be lost, and our answer chunked.
+    fn new(request: ws::Request, payload: Payload) -> Result<Self, Refused> {
+        match payload {
+            Payload::None => {
+                Err(Refused::new(400, "expected `Upgrade: websocket` and no other protocol"))
+            }
+            payload => Ok(Self { request, payload }),
+        }
     }
 }
 

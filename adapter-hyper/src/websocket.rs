@@ -100,6 +100,9 @@ where
             Ok(plain) => plain,
             Err(upgraded) => return run(TokioIo::new(upgraded), &[], session, handler),
         };
+        // Not every server does so: a small message must not wait until the one before is
+        // acknowledged. A socket that can't be set up is one that is gone; reading tells.
+        let _ = io.set_nodelay(true);
         run(io, &early, session, handler);
     });
 }

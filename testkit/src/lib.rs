@@ -7,6 +7,8 @@
 //! - [`sse`]: an EventSource parser that follows the standard, its vectors, and a streaming client;
 //! - [`ws`]: a WebSocket client that speaks in single frames;
 //! - [`http`]: one raw request, one parsed response;
+//! - [`proxy`]: a TCP proxy that cuts connections;
+//! - [`conformance`]: one suite that every adapter passes;
 //! - [`wait`]: polling for a condition with a deadline;
 //! - [`Dial`]: where and how those clients connect.
 //!
@@ -15,6 +17,7 @@
 //! **No call waits longer than [`DEADLINE`].** One that would, panics and prints what it had seen,
 //! so a hanging test ends with a reason. The clock is tokio's: don't pause it, the sockets are real.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -22,7 +25,9 @@
     reason = "test code: a broken expectation ends the test"
 )]
 
+pub mod conformance;
 pub mod http;
+pub mod proxy;
 pub mod sse;
 pub mod wait;
 pub mod ws;

@@ -29,6 +29,11 @@ impl Headers {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 
+    /// Parses the lines of a head but its first, without their ends.
+    pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a [u8]>) -> io::Result<Self> {
+        lines.map(field).collect::<io::Result<_>>().map(Self)
+    }
+
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
@@ -62,8 +67,7 @@ impl Head {
             line => line,
         });
         let (status, reason) = status_line(lines.next().unwrap_or_default())?;
-        let headers = Headers(lines.map(field).collect::<io::Result<_>>()?);
-        Ok(Some((Self { status, reason, headers }, end + 4)))
+        Ok(Some((Self { status, reason, headers: Headers::parse(lines)? }, end + 4)))
     }
 }
 

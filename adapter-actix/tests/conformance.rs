@@ -1,0 +1,94 @@
+//! The conformance suite against a server that `configure` has set up.
+
+#![allow(clippy::expect_used, reason = "test code")]
+
+use actix_web::{
+    App, Error, HttpRequest, HttpResponse, HttpServer,
+    rt::{System, spawn},
+    web::{Data, Payload, ServiceConfig, get, resource},
+};
+use realtime_actix::{Refused, Sse, WebSocketUpgrade, attach, configure};
+use realtime_core::{
+    Hub, Subscribe,
+    ws::{Format, Socket},
+};
+use realtime_testkit::conformance::{Server, routes};
+
+realtime_testkit::conformance_tests!(start);
+
+fn start(hub: Hub) -> Server {
+    Server::on_thread(move |listener, stop| {
+        System::new().block_on(async move {
+            let app = {
+                let hub = hub.clone();
+                move || App::new().app_data(Data::new(hub.clone())).configure(router)
+            };
+            let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
+            let server = server.listen(listener).expect("a listener").run();
+            let handle = server.handle();
+            spawn(async move {
+                stop.await;
+                handle.stop(false).await;
+            });
+            server.await.expect("a server");
+        });
+    })
+    .without_write_deadline()
+}
+
+fn router(app: &mut ServiceConfig) {
+    app.service(resource("/events").to(events))
+        .route("/ws", get().to(websocket))
+        .route("/raw", get().to(raw))
+        .service(resource("/echo").to(echo))
+        .route("/chat", get().to(chat))
+        .route("/topics", get().to(async |it: WebSocketUpgrade| it.run(routes::topics)))
+        .route("/done", get().to(async |it: WebSocketUpgrade| it.run(routes::done)))
+        .route("/error", get().to(async |it: WebSocketUpgrade| it.run(routes::error)))
+        .route("/panic", get().to(async |it: WebSocketUpgrade| it.run(routes::panic)))
+        .route("/close4404", get().to(async |it: WebSocketUpgrade| it.run(routes::close4404)))
+        .route("/attached", get().to(attached));
+}
+
+fn topics(request: &HttpRequest) -> Subscribe {
+    routes::subscribe(request.query_string())
+}
+
+async fn events(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
+    sse.stream(topics(&request))
+}
+
+async fn websocket(
+    upgrade: WebSocketUpgrade,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    upgrade.stream(topics(&request))
+}
+
+async fn raw(upgrade: WebSocketUpgrade, request: HttpRequest) -> Result<HttpResponse, Refused> {
+    upgrade.format(Format::Raw).stream(topics(&request))
+}
+
+async fn echo(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
+    upgrade.protocols(&["echo.example"]).run(routes::echo)
+}
+
+async fn chat(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
+    upgrade.subscribe("chat").run(async |mut socket: Socket| {
+        while let Some(message) = socket.recv().await {
+            let _ = socket.hub().publish("chat", message.into()).await;
+        }
+    })
+}
+
+async fn attached(
+    hub: Data<Hub>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let topics = topics(&request);
+    let (response, session, messages) = actix_ws::handle(&request, payload)?;
+    let attached = attach(&hub, session, messages)?;
+    spawn(attached.subscribe(topics).run_local(routes::commands));
+    Ok(response)
+}

@@ -1,0 +1,97 @@
+//! The conformance suite against `axum::serve`, and against our `serve`.
+
+#![allow(clippy::expect_used, reason = "test code")]
+
+use axum::{
+    Router,
+    extract::{RawQuery, State, ws},
+    response::Response,
+    routing::{any, get},
+};
+use realtime_axum::{Refused, Sse, WebSocketUpgrade, attach};
+use realtime_core::{
+    Hub, Subscribe,
+    ws::{Format, Socket},
+};
+use realtime_testkit::conformance::{Server, routes};
+
+/// As most users serve.
+mod framework {
+    use super::*;
+
+    realtime_testkit::conformance_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            // Its graceful shutdown waits for open streams, for ever.
+            tokio::select! {
+                served = axum::serve(listener, router(hub)) => served.expect("a server"),
+                () = stop => {}
+            }
+        })
+        .without_header_deadline()
+    }
+}
+
+/// As we advise.
+mod ours {
+    use super::*;
+
+    realtime_testkit::conformance_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            let router = router(hub.clone());
+            realtime_axum::serve(listener, &hub, router, stop).await.expect("a server");
+        })
+    }
+}
+
+fn router(hub: Hub) -> Router {
+    Router::new()
+        .route("/events", any(async |sse: Sse, query: RawQuery| sse.stream(topics(query))))
+        .route("/ws", get(async |it: WebSocketUpgrade, query: RawQuery| it.stream(topics(query))))
+        .route("/raw", get(raw))
+        .route("/echo", any(echo))
+        .route("/chat", get(chat))
+        .route("/topics", get(async |it: WebSocketUpgrade| it.run(routes::topics)))
+        .route("/done", get(async |it: WebSocketUpgrade| it.run(routes::done)))
+        .route("/error", get(async |it: WebSocketUpgrade| it.run(routes::error)))
+        .route("/panic", get(async |it: WebSocketUpgrade| it.run(routes::panic)))
+        .route("/close4404", get(async |it: WebSocketUpgrade| it.run(routes::close4404)))
+        .route("/attached", get(attached))
+        .with_state(hub)
+}
+
+fn topics(RawQuery(query): RawQuery) -> Subscribe {
+    routes::subscribe(&query.unwrap_or_default())
+}
+
+async fn raw(upgrade: WebSocketUpgrade, query: RawQuery) -> Result<Response, Refused> {
+    upgrade.format(Format::Raw).stream(topics(query))
+}
+
+async fn echo(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
+    upgrade.protocols(&["echo.example"]).run(routes::echo)
+}
+
+async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
+    upgrade.subscribe("chat").run(async |mut socket: Socket| {
+        while let Some(message) = socket.recv().await {
+            let _ = socket.hub().publish("chat", message.into()).await;
+        }
+    })
+}
+
+async fn attached(
+    State(hub): State<Hub>,
+    query: RawQuery,
+    upgrade: ws::WebSocketUpgrade,
+) -> Response {
+    let topics = topics(query);
+    upgrade.on_upgrade(async move |socket| {
+        if let Ok(attached) = attach(&hub, socket) {
+            let _ = attached.subscribe(topics).run(routes::commands).await;
+        }
+    })
+}

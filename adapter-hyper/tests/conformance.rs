@@ -1,0 +1,80 @@
+//! The conformance suite against `serve`.
+
+#![allow(clippy::expect_used, reason = "test code")]
+
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use realtime_core::{
+    Hub,
+    ws::{Format, Socket},
+};
+use realtime_hyper::{Body, Refused, Sse, WebSocketUpgrade, attach, serve};
+use realtime_testkit::conformance::{Server, routes};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{handshake::derive_accept_key, protocol::Role},
+};
+
+realtime_testkit::conformance_tests!(start);
+
+fn start(hub: Hub) -> Server {
+    Server::on_tokio(async move |listener, stop| {
+        let handler = {
+            let hub = hub.clone();
+            move |request| route(hub.clone(), request)
+        };
+        serve(listener, &hub, handler, stop).await.expect("a server");
+    })
+}
+
+async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    let path = request.uri().path().to_owned();
+    let topics = routes::subscribe(request.uri().query().unwrap_or_default());
+    if path == "/events" {
+        return Sse::from_request(&hub, &request)?.stream(topics);
+    }
+    if path == "/attached" {
+        return attached(hub, request);
+    }
+    let upgrade = WebSocketUpgrade::from_request(&hub, &mut request)?;
+    match path.as_str() {
+        "/ws" => upgrade.stream(topics),
+        "/raw" => upgrade.format(Format::Raw).stream(topics),
+        "/echo" => upgrade.protocols(&["echo.example"]).run(routes::echo),
+        "/chat" => upgrade.subscribe("chat").run(chat),
+        "/topics" => upgrade.run(routes::topics),
+        "/done" => upgrade.run(routes::done),
+        "/error" => upgrade.run(routes::error),
+        "/panic" => upgrade.run(routes::panic),
+        "/close4404" => upgrade.run(routes::close4404),
+        _ => Err(Refused::new(404, "no such route")),
+    }
+}
+
+async fn chat(mut socket: Socket) {
+    while let Some(message) = socket.recv().await {
+        let _ = socket.hub().publish("chat", message.into()).await;
+    }
+}
+
+fn attached(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    let topics = routes::subscribe(request.uri().query().unwrap_or_default());
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
+    let key = key.ok_or_else(|| Refused::new(400, "no key"))?;
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let io = TokioIo::new(upgraded);
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+        if let Ok(attached) = attach(&hub, socket) {
+            let _ = attached.subscribe(topics).run(routes::commands).await;
+        }
+    });
+    Ok(response.body(Body::empty()).expect("a response"))
+}

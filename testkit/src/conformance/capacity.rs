@@ -1,0 +1,98 @@
+//! How many may come in, and with how many topics.
+
+use super::{Served, Suite, served};
+use crate::{
+    http::{End, Request},
+    sse::Client,
+    wait,
+};
+
+/// 503 and when to try again, on both transports.
+pub async fn tells_clients_to_come_back(suite: Suite) {
+    let served = full(suite);
+    let _one = served.sse("/events?topic=a").await;
+    let _two = served.ws("/ws?topic=a").await;
+    for request in [served.handshake("/ws?topic=a"), stream(&served)] {
+        let response = served.refused(503, &request).await;
+        let after = response.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+        assert!(after.is_some_and(|seconds| seconds > 0), "{response:?}");
+    }
+    let stats = served.stats();
+    assert_eq!((stats.connections_sse, stats.connections_websocket), (1, 1));
+    assert_eq!((stats.subscriptions, stats.rejected), (2, 2));
+}
+
+/// A place that is given back is there for the next.
+pub async fn lets_in_again_what_was_released(suite: Suite) {
+    let served = full(suite);
+    for _ in 0..3 {
+        let one = served.sse("/events?topic=a").await;
+        let two = served.ws("/ws?topic=a").await;
+        served.refused(503, &stream(&served)).await;
+        one.close().await;
+        two.reset();
+        served.released().await;
+    }
+}
+
+/// Any status but 200 ends an `EventSource` for good: it gets a stream that ends, with the time
+/// after which it comes back by itself.
+pub async fn tells_an_event_source_to_come_back(suite: Suite) {
+    let served = full(suite);
+    let _one = served.sse("/events?topic=a").await;
+    let _two = served.sse("/events?topic=a").await;
+    let as_browsers_do = [("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty")];
+    let mut client = served.sse_with("/events?topic=a", &as_browsers_do).await;
+    assert_eq!(client.headers.text("content-type"), Some("text/event-stream"));
+    let event = client.expect_event().await;
+    assert_eq!((&*event.event, &*event.data), ("realtime.bye", r#"{"reason":"overloaded"}"#));
+    assert_eq!(client.expect_end().await, End::Clean);
+    let retry = client.retry().expect("a reconnection time");
+    assert!((1_500..=4_500).contains(&retry), "{retry}");
+}
+
+/// 400 that says what is wrong with the name, and the place is given back.
+pub async fn refuses_bad_topics(suite: Suite) {
+    let served = full(suite);
+    for topic in ["", "*", "a.*", "orders.%3E", "a%0Ab", "a%00b", &"x".repeat(256)] {
+        for request in [
+            Request::get(&format!("/events?topic=a&topic={topic}")).header("Host", "localhost"),
+            served.handshake(&format!("/ws?topic={topic}")),
+            served.handshake(&format!("/raw?topic={topic}&topic=a")),
+        ] {
+            let response = served.refused(400, &request).await;
+            assert!(response.text().contains("topic"), "{response:?}");
+        }
+    }
+    served.released().await;
+}
+
+/// 400 above the limit, and from the handler an error.
+pub async fn refuses_too_many_topics(suite: Suite) {
+    let served = suite.start_with(|hub| hub.limits(|limits| limits.topics_per_subscription = 2));
+    let three = "topic=a&topic=b&topic=c";
+    served.refused(400, &served.handshake(&format!("/ws?{three}"))).await;
+    let stream = Request::get(&format!("/events?{three}")).header("Host", "localhost");
+    served.refused(400, &stream).await;
+    let mut peer = served.ws("/topics").await;
+    for (command, answer) in [("+a", "+a"), ("+b", "+b"), ("+c", "refused"), ("-a", "-a")] {
+        peer.send_text(command).await;
+        peer.expect_text(answer).await;
+    }
+    peer.send_text("+c").await;
+    peer.expect_text("+c").await;
+    served.publish("c", "there").await;
+    served::event(&mut peer, "there").await;
+    drop(Client::connect(served.addr(), "/events?topic=a&topic=b", &[]).await);
+    wait::until("the stream is released", || served.stats().connections_sse == 0).await;
+}
+
+fn full(suite: Suite) -> Served {
+    suite.start_with(|hub| hub.limits(|limits| limits.connections = 2))
+}
+
+fn stream(served: &Served) -> Request {
+    Request::get("/events?topic=a")
+        .header("Host", served.addr().to_string())
+        .header("Accept", "text/event-stream")
+}

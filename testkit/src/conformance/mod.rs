@@ -1,0 +1,237 @@
+//! One suite for every adapter: a real server on a free port, scripted clients.
+//!
+//! An adapter joins with one test file, which says how to start its server with a given hub and
+//! with the routes of the table, written as its users write them, and then names the suite:
+//!
+//! ```ignore
+//! fn start(hub: Hub) -> Server {
+//!     Server::on_tokio(async move |listener, stop| { /* serve until `stop` is ready */ })
+//! }
+//!
+//! realtime_testkit::conformance_tests!(start);
+//! ```
+//!
+//! | route | answer |
+//! |---|---|
+//! | `/events` | `sse.stream(routes::subscribe(query))` |
+//! | `/ws` | `upgrade.stream(routes::subscribe(query))` |
+//! | `/raw` | the same with `format(Format::Raw)` |
+//! | `/echo` | `upgrade.protocols(&["echo.example"]).run(routes::echo)` |
+//! | `/chat` | `upgrade.subscribe("chat")`, and a handler that publishes to it what it receives |
+//! | `/topics` | `upgrade.run(routes::topics)` |
+//! | `/done`, `/error`, `/panic`, `/close4404` | `upgrade.run(routes::done)` and so on |
+//! | `/attached` | the framework's own handshake, then `attach(..)`, `subscribe(routes::subscribe(query))`, and `routes::commands` as the handler |
+//!
+//! `/events` and `/echo` are there for any method, so that ours is the one that refuses it. A case is a function in the file of its concept and one name in the list below;
+//! with that, every adapter has it.
+
+pub mod attach;
+pub mod capacity;
+pub mod chat;
+pub mod closing;
+pub mod flood;
+pub mod frames;
+pub mod handshake;
+pub mod heads;
+pub mod hostile;
+pub mod liveness;
+pub mod messages;
+pub mod origin;
+pub mod overflow;
+pub mod release;
+pub mod resume;
+pub mod routes;
+pub mod storm;
+pub mod streams;
+pub mod topics;
+
+mod lagging;
+mod served;
+mod server;
+
+use std::sync::{PoisonError, RwLock};
+
+use realtime_core::{Hub, HubBuilder};
+
+pub use served::Served;
+pub use server::{Server, Stop};
+
+/// Every case as a `#[test]` of its own, against the server that the function `$start` starts: a
+/// `fn(Hub) -> Server`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($start:ident) => {
+        $crate::conformance_tests! { @rooms $start, run,
+            attach: [
+                delivers_and_echoes,
+                closes_as_the_handler_ends,
+                answers_the_clients_close,
+                counts_and_releases,
+            ],
+            capacity: [
+                tells_clients_to_come_back,
+                lets_in_again_what_was_released,
+                tells_an_event_source_to_come_back,
+                refuses_bad_topics,
+                refuses_too_many_topics,
+            ],
+            chat: [reaches_every_member_on_both_transports, is_not_held_back],
+            closing: [
+                echoes_the_clients_code_and_closes_tcp,
+                closes_when_the_handler_is_done,
+                closes_with_the_handlers_code,
+                tells_a_failed_handler,
+                outlives_a_panicking_handler,
+                gives_up_on_a_close_without_an_answer,
+            ],
+            flood: [
+                keeps_one_pong_for_a_client_that_does_not_read,
+                keeps_one_pong_behind_events_that_are_not_read,
+                cuts_a_client_that_takes_nothing,
+            ],
+            frames: [
+                puts_fragments_together_around_control_frames,
+                reads_one_byte_at_a_time,
+                reads_a_frame_in_the_handshakes_segment,
+                carries_every_form_of_length,
+            ],
+            handshake: [
+                accepts_with_the_right_key,
+                takes_or_refuses_a_choice_of_protocols,
+                agrees_on_a_subprotocol,
+                refuses_every_method_but_get,
+                refuses_http_1_0,
+                refuses_no_host_and_two,
+                asks_for_an_upgrade,
+                names_its_version,
+                refuses_bad_keys,
+                refuses_a_body,
+            ],
+            heads: [
+                refuses_a_header_section_that_is_too_large,
+                cuts_a_client_that_sends_nothing,
+                cuts_a_head_that_comes_slowly,
+            ],
+            hostile: [
+                refuses_a_claimed_size_at_the_header,
+                refuses_a_message_that_grows_too_big,
+                refuses_too_many_fragments,
+                refuses_text_that_is_no_utf_8,
+                refuses_broken_frames,
+                refuses_broken_close_frames,
+            ],
+            liveness: [
+                answers_pings_with_their_payload,
+                takes_a_pong_that_nobody_asked_for,
+                pings_a_silent_client,
+                ends_a_connection_without_a_pong,
+                sends_heartbeats_on_a_silent_stream,
+            ],
+            messages: [
+                match_the_golden_messages,
+                carry_raw_data,
+            ],
+            origin: [
+                refuses_other_origins,
+                lets_in_the_same_origin,
+                lets_in_the_origins_of_the_list,
+                lets_in_any_origin_when_told_so,
+            ],
+            overflow: [
+                disconnect_ends_a_stream_that_then_resumes,
+                disconnect_closes_a_websocket_that_then_resumes,
+                drop_oldest_on_a_stream,
+                drop_oldest_on_a_websocket,
+                drop_newest_on_a_stream,
+                drop_newest_on_a_websocket,
+                conflate_on_a_stream,
+                conflate_on_a_websocket,
+            ],
+            release: [
+                after_fin_of_an_idle_client,
+                after_reset_of_an_idle_client,
+                after_fin_in_the_middle_of_a_stream,
+                after_reset_in_the_middle_of_a_stream,
+                after_reset_of_a_client_that_did_not_read,
+                after_fin_of_a_client_that_did_not_read,
+                after_a_handler_was_cut,
+            ],
+            resume: [
+                a_stream_by_header_and_by_query,
+                a_stream_that_was_cut_before_its_first_event,
+                a_websocket_by_query,
+                resets_a_stream_with_a_fresh_id,
+                resets_a_stream_whose_events_were_evicted,
+                resets_a_websocket_with_a_fresh_id,
+            ],
+            streams: [
+                start_with_their_bytes_before_any_event,
+                match_the_golden_bytes,
+                match_the_golden_head,
+                refuse_every_method_but_get,
+            ],
+            topics: [
+                come_in_the_order_of_publishing,
+                are_added_and_removed_by_the_handler,
+            ],
+        }
+        $crate::conformance_tests! { @rooms $start, run_alone,
+            storm: [leaves_nothing_behind],
+        }
+    };
+    (@rooms $start:ident, $run:ident, $($room:ident: [$($case:ident),* $(,)?]),* $(,)?) => {$(
+        mod $room {
+            use super::$start;
+
+            $(
+                #[test]
+                fn $case() {
+                    $crate::conformance::$run($start, $crate::conformance::$room::$case);
+                }
+            )*
+        }
+    )*};
+}
+
+/// How a case gets its server.
+#[derive(Clone, Copy, Debug)]
+pub struct Suite {
+    start: fn(Hub) -> Server,
+}
+
+impl Suite {
+    /// A server with a hub of the default configuration.
+    pub fn start(&self) -> Served {
+        self.start_with(|hub| hub)
+    }
+
+    /// A server with a hub that `configure` has changed.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration is not valid.
+    pub fn start_with(&self, configure: impl FnOnce(HubBuilder) -> HubBuilder) -> Served {
+        let hub = configure(Hub::builder()).build().expect("a valid configuration");
+        Served::new((self.start)(hub.clone()), hub)
+    }
+}
+
+/// Runs one case.
+pub fn run<F: Future<Output = ()>>(start: fn(Hub) -> Server, case: impl FnOnce(Suite) -> F) {
+    let _shared = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    play(start, case);
+}
+
+/// Runs one case while no other runs in this process.
+pub fn run_alone<F: Future<Output = ()>>(start: fn(Hub) -> Server, case: impl FnOnce(Suite) -> F) {
+    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    play(start, case);
+}
+
+fn play<F: Future<Output = ()>>(start: fn(Hub) -> Server, case: impl FnOnce(Suite) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(case(Suite { start }));
+}
+
+/// Held for writing by a case that counts what the whole process has open.
+static ALONE: RwLock<()> = RwLock::new(());

@@ -1,0 +1,173 @@
+//! A server under test and its hub, with what most cases do with them.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use realtime_core::{Event, Hub, HubStats, Position};
+use serde_json::Value;
+
+use super::Server;
+use crate::{
+    http::{self, Request, Response},
+    sse::Client,
+    wait,
+    ws::{self, Peer, Received},
+};
+
+/// A running server and the hub that it was started with.
+#[derive(Debug)]
+pub struct Served {
+    server: Server,
+    hub: Hub,
+}
+
+impl Served {
+    pub(super) fn new(server: Server, hub: Hub) -> Self {
+        Self { server, hub }
+    }
+
+    /// The server's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// The hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The hub's counters.
+    pub fn stats(&self) -> HubStats {
+        self.hub.stats()
+    }
+
+    /// Whether the server bounds the time for a request's head.
+    pub fn has_header_deadline(&self) -> bool {
+        self.server.has_header_deadline()
+    }
+
+    /// Whether the server bounds the time for which a socket takes nothing.
+    pub fn has_write_deadline(&self) -> bool {
+        self.server.has_write_deadline()
+    }
+
+    /// Opens a WebSocket.
+    pub async fn ws(&self, path: &str) -> Peer {
+        Peer::connect(self.addr(), path, &[]).await
+    }
+
+    /// Opens an event stream.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is not 200.
+    pub async fn sse(&self, path: &str) -> Client {
+        self.sse_with(path, &[]).await
+    }
+
+    /// Opens an event stream with these headers.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is not 200.
+    pub async fn sse_with(&self, path: &str, headers: &[(&str, &str)]) -> Client {
+        let client = Client::connect(self.addr(), path, headers).await.expect("a response");
+        assert_eq!(client.status, 200, "{path}: {:?}", client.headers);
+        client
+    }
+
+    /// A right handshake, to be made wrong.
+    pub fn handshake(&self, path: &str) -> Request {
+        ws::request(self.addr(), path)
+    }
+
+    /// Sends a request and reads the whole response.
+    pub async fn exchange(&self, request: &Request) -> Response {
+        http::exchange(self.addr(), request.bytes()).await
+    }
+
+    /// Sends a request that must be refused with this status, by one line of text or by none.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is another.
+    pub async fn refused(&self, status: u16, request: &Request) -> Response {
+        let response = self.exchange(request).await;
+        let sent = request.bytes();
+        assert_eq!(response.status, status, "{}\n{response:?}", sent.escape_ascii());
+        assert!(response.text().lines().count() <= 1, "{response:?}");
+        response
+    }
+
+    /// Publishes text.
+    pub async fn publish(&self, topic: &str, text: &str) -> Position {
+        self.publish_event(topic, Event::text(text)).await
+    }
+
+    /// Publishes an event.
+    ///
+    /// # Panics
+    ///
+    /// When the hub does not take it.
+    pub async fn publish_event(&self, topic: &str, event: Event) -> Position {
+        self.hub.publish(topic, event).await.expect("an event that can be published")
+    }
+
+    /// Waits until the hub has let go of everything that connections held.
+    pub async fn released(&self) {
+        wait::until("all connections and subscriptions are released", || {
+            let stats = self.stats();
+            stats.connections_sse == 0 && stats.connections_websocket == 0 && {
+                stats.subscriptions == 0
+            }
+        })
+        .await;
+    }
+}
+
+/// The next message, which must be a text of JSON.
+pub(super) async fn message(peer: &mut Peer) -> Value {
+    match peer.recv().await {
+        Received::Text(text) => serde_json::from_str(&text).expect("JSON"),
+        other => panic!("expected a message, got {other}"),
+    }
+}
+
+/// Receives the message that tells where the connection starts, and returns its id.
+pub(super) async fn ready(peer: &mut Peer) -> String {
+    let message = message(peer).await;
+    assert_eq!(message["event"], "realtime.ready", "{message}");
+    message["id"].as_str().expect("an id").to_owned()
+}
+
+/// Receives an event with this data, and returns its id.
+pub(super) async fn event(peer: &mut Peer, data: &str) -> String {
+    let message = message(peer).await;
+    assert_eq!(message["data"], data, "{message}");
+    message["id"].as_str().expect("an id").to_owned()
+}
+
+/// Whether `attempt` is through within `PROMPT`, at least one time in a few: what takes long by
+/// design takes long each time, what takes long by chance does not.
+pub(super) async fn promptly(what: &str, mut attempt: impl AsyncFnMut() -> Duration) {
+    let mut took = Vec::new();
+    for _ in 0..ATTEMPTS {
+        took.push(attempt().await);
+        if took.last().is_some_and(|took| *took < PROMPT) {
+            return;
+        }
+    }
+    panic!("{what} took {took:?}, {PROMPT:?} is enough");
+}
+
+/// How long `work` takes.
+pub(super) async fn timed(work: impl Future<Output = ()>) -> Duration {
+    let began = Instant::now();
+    work.await;
+    began.elapsed()
+}
+
+const PROMPT: Duration = Duration::from_millis(200);
+const ATTEMPTS: usize = 4;
