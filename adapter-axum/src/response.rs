@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use realtime_core::Rejection;
 
 /// A refusal, on its way to becoming a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,12 @@ impl Refused {
 impl From<realtime_hyper::Refused> for Refused {
     fn from(refused: realtime_hyper::Refused) -> Self {
         Self(refused)
+    }
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self(rejection.into())
     }
 }
 

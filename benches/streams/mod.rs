@@ -6,7 +6,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use realtime::{Event, HttpVersion, Hub, RequestHead, driver, sse, ws};
 
 /// Enters a runtime, whose timers the streams set; it is never driven.
-pub(crate) fn enter_runtime() -> impl Drop {
+pub(crate) fn enter_runtime() -> tokio::runtime::EnterGuard<'static> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = Box::leak(Box::new(runtime.expect("a runtime")));
     runtime.enter()

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     pin::Pin,
-    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +10,7 @@ use realtime::{Hub, Retention};
 use serde::Serialize;
 
 use crate::{
-    firehose::{self, Audience},
+    firehose,
     jobs::Jobs,
     metrics::{self, Machine},
     stats,
@@ -33,15 +32,13 @@ pub(crate) const KEPT: Duration = Duration::from_secs(60 * 60);
 impl App {
     /// Builds the hub, and starts what publishes by itself.
     pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
-        let audience = Arc::new(Audience::new("firehose")?);
         let hub = Hub::builder()
             .retention(Retention::default().age(KEPT))
             .limits(|limits| limits.topics = 1024)
-            .broker(Arc::clone(&audience))
             .build()?;
         tokio::spawn(metrics::publish(hub.clone(), Machine::new()?));
         tokio::spawn(stats::publish(hub.clone()));
-        tokio::spawn(firehose::publish(hub.clone(), audience));
+        tokio::spawn(firehose::publish(hub.clone(), firehose::TOPIC.parse()?));
         Ok(Self { jobs: Jobs::new(hub.clone()), hub })
     }
 }

@@ -8,6 +8,10 @@ use crate::{
     stats::SubscriptionCounts,
 };
 
+mod pass;
+
+use pass::Pass;
+
 /// A place in a log. It is moved under the log's lock only.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -107,6 +111,11 @@ impl Cursor {
     /// The end of what has been taken, missed or conflated.
     pub(crate) fn next(&self) -> Mark {
         self.next
+    }
+
+    /// Whether it has nothing to give until the log grows.
+    pub(crate) fn is_at_end(&self, log: &Log) -> bool {
+        self.next.index == log.head().index && self.trouble.is_none()
     }
 
     /// Events between the cursor and the end of the log.
@@ -425,57 +434,6 @@ impl Cursor {
 
 fn later(a: Mark, b: Mark) -> Mark {
     if a.index < b.index { b } else { a }
-}
-
-/// A look for the next events under pressure. What is passed over with a key counts as conflated,
-/// what is passed over without has been told.
-struct Pass<'a> {
-    pressure: &'a Pressure,
-    joined: Mark,
-    log: &'a Log,
-    /// The last sequence to be looked at, and the index after it.
-    until: u64,
-    end: u64,
-}
-
-impl Pass<'_> {
-    fn find(&self, next: &mut Mark, counts: &mut SubscriptionCounts) -> Option<Found> {
-        let first = self.log.first_index();
-        if next.index < first {
-            if let Some(entry) = self.log.kept_from(next.index) {
-                if entry.position().sequence() > self.until {
-                    return None;
-                }
-                self.pass_to(entry.mark(), next, counts);
-                return Some(Found::Kept(Arc::clone(entry)));
-            }
-            self.pass_to(self.log.mark_at(first)?, next, counts);
-        }
-        let until = self.pressure.until.min(self.end);
-        while next.index < until {
-            let entry = self.log.get(next.index)?;
-            if self.wants(entry) {
-                let rest = (next.index + 1..until).map_while(|index| self.log.get(index));
-                let run = rest.take_while(|entry| self.wants(entry)).count() as u64;
-                return Some(Found::Run(next.index..next.index + 1 + run));
-            }
-            self.pass_to(entry.end(), next, counts);
-        }
-        None
-    }
-
-    fn wants(&self, entry: &Entry) -> bool {
-        match entry.event().key() {
-            Some(_) => self.log.is_newest_of_key(entry),
-            None => entry.mark().index >= self.pressure.unkeyed_from.index,
-        }
-    }
-
-    fn pass_to(&self, to: Mark, next: &mut Mark, counts: &mut SubscriptionCounts) {
-        let from = if self.pressure.snapshot { later(*next, self.joined) } else { *next };
-        counts.conflated += to.keyed.saturating_sub(from.keyed);
-        *next = to;
-    }
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Rejection {
     pub(crate) fn event_stream(body: Bytes) -> Self {
         let headers = vec![
             ("content-type", "text/event-stream".into()),
-            ("cache-control", "no-cache, no-transform".into()),
+            ("cache-control", "no-store, no-transform".into()),
         ];
         Self { status: 200, headers, body }
     }

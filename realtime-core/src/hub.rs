@@ -105,6 +105,14 @@ impl Hub {
         Publish(Ok(self.inner.broker.publish(&topic, event, now)))
     }
 
+    /// How many subscriptions a topic has on this hub; 0 for a topic that nobody has used.
+    ///
+    /// Good for producing what costs something only while somebody listens.
+    pub fn subscribers(&self, topic: &TopicName) -> usize {
+        let topic = self.inner.read_topics(|topics| topics.get(topic).cloned());
+        topic.map_or(0, |topic| topic.members())
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.inner.counters.snapshot();

@@ -66,8 +66,7 @@ impl OriginPolicy {
             return Err(refused());
         }
         let origin = Origin::parse(origin).ok_or_else(refused)?;
-        let same =
-            host.and_then(Authority::parse).is_some_and(|host| origin.is_at(&host));
+        let same = host.and_then(Authority::parse).is_some_and(|host| origin.is_at(&host));
         if same || self.allowed.contains(&origin) { Ok(()) } else { Err(refused()) }
     }
 }

@@ -27,11 +27,12 @@ pub use block::{Block, BlockIdError};
 
 /// The headers of a stream's response, to be sent with status 200.
 ///
-/// `no-transform` and `identity` keep compressing middleware and proxies from holding events back,
-/// `X-Accel-Buffering` does so for nginx.
+/// `no-store`, because Chromium lets a cacheable response run tens of MB ahead of a page that does not
+/// read it, and a slow client would not be seen. `no-transform` and `identity` keep compressing
+/// middleware and proxies from holding events back, `X-Accel-Buffering` does so for nginx.
 pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
     ("content-type", "text/event-stream"),
-    ("cache-control", "no-cache, no-transform"),
+    ("cache-control", "no-store, no-transform"),
     ("content-encoding", "identity"),
     ("x-accel-buffering", "no"),
 ];

@@ -93,7 +93,7 @@ pub(crate) fn add(counter: &AtomicU64, n: u64) {
 ///
 /// The conservation law: once a subscription has taken everything that is there,
 /// `delivered + missed + conflated` is the number of events published to its topics since it
-/// subscribed.
+/// subscribed, and of those that it was replayed at its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubscriptionCounts {
@@ -101,7 +101,9 @@ pub struct SubscriptionCounts {
     pub delivered: u64,
     /// Events that a [`Gap`](crate::Gap) stood for.
     pub missed: u64,
-    /// Events that a newer one of the same key replaced.
+    /// Events that a newer one of the same key replaced, or that left the topic's log when it had
+    /// more keys than [`Retention::keys`](crate::Retention::keys); a [`Gap`](crate::Gap) without a
+    /// number tells of the latter.
     pub conflated: u64,
 }
 

@@ -297,7 +297,9 @@ impl Subscription {
     /// what was to be taken.
     fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) -> bool {
         let counts = &mut self.counts;
-        let taken = self.topics[topic].member.with(|log, cursor| {
+        let topic = &mut self.topics[topic];
+        let quiet_at = &mut topic.quiet_at;
+        let taken = topic.member.with(|log, cursor| {
             let mut taken = None;
             while !take.is_full() {
                 match cursor.find(log, until, counts) {
@@ -311,6 +313,9 @@ impl Subscription {
                     }
                     None => break,
                 }
+            }
+            if cursor.is_at_end(log) {
+                *quiet_at = log.last_sequence();
             }
             taken
         });

@@ -327,15 +327,17 @@ function startChat() {
 
   function connect() {
     clearTimeout(timer);
-    if (socket) {
-      socket.onmessage = socket.onclose = null;
-      socket.close();
-    }
     const url = new URL(`/chat/${encodeURIComponent(room.name)}`, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.hash = "";
     url.searchParams.set("name", nameField.value);
     if (room.lastId !== null) url.searchParams.set("last_event_id", room.lastId);
+    // A click on "Join" right after the name has changed asks for the same twice.
+    if (socket?.readyState === WebSocket.CONNECTING && socket.url === url.href) return;
+    if (socket) {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
     socket = new WebSocket(url);
     socket.onmessage = (message) => receive(JSON.parse(message.data));
     socket.onclose = closed;

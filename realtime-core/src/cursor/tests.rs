@@ -1,4 +1,5 @@
 //! What a subscription of one thread can't be made to show: the log moves between a cursor's looks.
+#![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
 use std::time::Duration;
 

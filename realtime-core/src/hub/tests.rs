@@ -1,4 +1,5 @@
 //! The hub: resuming, publishing, the table of topics, threads.
+#![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
 use std::{
     task::Waker,

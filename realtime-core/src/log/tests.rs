@@ -1,4 +1,5 @@
 //! The log against simple oracles.
+#![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! Subscriptions: the laws under random use, the policies by example, and who is woken when.
+#![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
 use std::{
     sync::{

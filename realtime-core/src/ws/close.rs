@@ -74,8 +74,8 @@ impl CloseReason {
         &self.0
     }
 
-    /// As much of `reason` as fits.
-    pub(crate) fn truncated(reason: &str) -> Self {
+    /// As much of `reason` as fits, cut between characters.
+    pub fn truncated(reason: &str) -> Self {
         let mut end = reason.len().min(Self::MAX_BYTES);
         while !reason.is_char_boundary(end) {
             end -= 1;
@@ -178,6 +178,18 @@ impl CloseCause {
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))
+    }
+
+    /// Whether it is the peer that ended the conversation, by a Close or by bytes that make no sense.
+    pub(crate) fn is_of_peer(&self) -> bool {
+        matches!(
+            self,
+            Self::Peer(_)
+                | Self::ProtocolError(_)
+                | Self::InvalidUtf8
+                | Self::MessageTooBig
+                | Self::TooManyFragments
+        )
     }
 }
 

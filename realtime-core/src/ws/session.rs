@@ -357,7 +357,7 @@ impl Session {
             }
             Incoming::Ping(payload) => {
                 if self.is_open() {
-                    self.outgoing.pong(frames::pong(&payload));
+                    self.outgoing.pong(frames::pong(&payload), self.blocked_since.is_some());
                 }
             }
             Incoming::Pong => {}

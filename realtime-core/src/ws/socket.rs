@@ -248,9 +248,9 @@ struct Mail {
 
 impl Mail {
     /// Whether nothing more is to be sent: after a Close of ours, wanted or on its way. After the
-    /// peer's, answers still may.
+    /// peer's, or its failure, answers still may.
     fn takes_no_more(&self) -> bool {
-        let is_closing = self.closing.as_ref().is_some_and(|it| !matches!(it, CloseCause::Peer(_)));
+        let is_closing = self.closing.as_ref().is_some_and(|cause| !cause.is_of_peer());
         self.sealed || self.close.is_some() || is_closing
     }
 }

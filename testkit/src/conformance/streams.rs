@@ -90,7 +90,7 @@ async fn publish_golden(served: &Served) -> u64 {
 const STREAM: &str = include_str!("../../golden/stream.sse");
 
 const HEAD: [(&str, &str); 5] = [
-    ("cache-control", "no-cache, no-transform"),
+    ("cache-control", "no-store, no-transform"),
     ("content-encoding", "identity"),
     ("content-type", "text/event-stream"),
     ("transfer-encoding", "chunked"),

@@ -267,18 +267,25 @@ async fn closing_the_socket_is_awaited_with_a_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_socket_does_not_keep_the_handler_from_being_heard() {
-    let hub = Hub::new();
-    let (fake, _server) = attach(&hub, async |mut socket| {
+    let hub = Hub::builder().limits(|limits| limits.topics_per_subscription = 1).build().unwrap();
+    let subscribed = Arc::new(AtomicBool::new(false));
+    let is_subscribed = Arc::clone(&subscribed);
+    let (fake, _server) = attach(&hub, async move |mut socket| {
+        socket.recv().await.unwrap();
         socket.unsubscribe("a").unwrap();
+        tokio::task::yield_now().await;
+        is_subscribed.store(socket.subscribe("b").is_ok(), Ordering::SeqCst);
         idle(socket).await;
     });
     fake.change(|state| state.is_full = true);
     publish(&hub, "x").await;
     settle().await;
-    publish(&hub, "after").await;
+    fake.client(Incoming::Message(Message::text("change")));
+    settle().await;
+    assert!(subscribed.load(Ordering::SeqCst), "what it left is left though nothing is written");
     fake.change(|state| state.is_full = false);
     settle().await;
-    assert_eq!(fake.sent(), [], "it was unsubscribed before either");
+    assert_eq!(fake.sent(), [out("x")]);
 }
 
 #[tokio::test(start_paused = true)]

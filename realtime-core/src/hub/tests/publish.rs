@@ -68,3 +68,18 @@ fn lag_counts_what_is_to_be_taken() {
     assert_eq!(sequences(&drain(&mut last, now)), [3, 4, 5, 6]);
     assert_eq!(hub.stats().max_lag, 1);
 }
+
+#[test]
+fn subscribers_are_counted_by_topic() {
+    let now = Instant::now();
+    let hub = build(|hub| hub);
+    let (a, b) = (TopicName::new("a").unwrap(), TopicName::new("b").unwrap());
+    assert_eq!(hub.subscribers(&a), 0, "nobody made it");
+    let both = hub.subscribe_at(["a", "b"], now).unwrap();
+    let one = hub.subscribe_at("a", now).unwrap();
+    assert_eq!((hub.subscribers(&a), hub.subscribers(&b)), (2, 1));
+    drop(both);
+    assert_eq!((hub.subscribers(&a), hub.subscribers(&b)), (1, 0));
+    drop(one);
+    assert_eq!(hub.subscribers(&a), 0);
+}

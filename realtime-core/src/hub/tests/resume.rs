@@ -76,7 +76,11 @@ impl History {
         all
     }
 
-    fn subscribe(&self, topics: &[usize], request: impl Fn(Subscribe) -> Subscribe) -> Subscription {
+    fn subscribe(
+        &self,
+        topics: &[usize],
+        request: impl Fn(Subscribe) -> Subscribe,
+    ) -> Subscription {
         let topics: Subscribe = topics.iter().map(|&topic| TOPICS[topic]).collect();
         let topics = topics.overflow(Overflow::Disconnect);
         self.hub.subscribe_at(request(topics), self.now).unwrap()

@@ -88,7 +88,9 @@ fn storm(hub: &Hub, subscribers: impl IntoIterator<Item = Subscribe>) -> Vec<Sub
             }
             heard
         };
-        tokio::time::timeout(DEADLINE, all).await.expect("somebody sleeps though there is something")
+        tokio::time::timeout(DEADLINE, all)
+            .await
+            .expect("somebody sleeps though there is something")
     })
 }
 

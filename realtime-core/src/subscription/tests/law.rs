@@ -9,7 +9,11 @@ use super::{
 
 #[derive(Clone, Debug)]
 enum Op {
-    Publish { topic: usize, key: Option<u8>, size: usize },
+    Publish {
+        topic: usize,
+        key: Option<u8>,
+        size: usize,
+    },
     Read(usize),
     Wait(u64),
     Policy(Overflow),

@@ -53,7 +53,8 @@ impl Model {
     pub(super) fn resume(&mut self, after: u64) {
         for (topic, followed) in &mut self.followed {
             let due = self.history.range(after + 1..).filter(|(_, event)| event.topic == *topic);
-            *followed = Followed { due: due.map(|(sequence, _)| *sequence).collect(), gaps: vec![] };
+            *followed =
+                Followed { due: due.map(|(sequence, _)| *sequence).collect(), gaps: vec![] };
         }
         self.due = self.followed.values().map(|followed| followed.due.len() as u64).sum();
         (self.delivered, self.missed, self.last) = (0, Some(0), after);
@@ -129,7 +130,8 @@ impl Model {
         assert!(within > 0, "{gap:?} in place of nothing");
         if !self.conflates {
             let untold = |due: &&u64| !followed.gaps.iter().any(|&(_, until)| **due < until);
-            let missed = followed.due.iter().filter(|&&due| due < resumes_at).filter(untold).count();
+            let missed =
+                followed.due.iter().filter(|&&due| due < resumes_at).filter(untold).count();
             assert_eq!(gap.missed, Some(missed as u64), "{gap:?}");
         }
         followed.gaps.push((after, resumes_at));

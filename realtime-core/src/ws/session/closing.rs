@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// Closes because the peer's bytes make no sense: nothing but the Close is sent any more.
+    /// Closes because the peer's bytes make no sense; what came before them is still answered.
     pub(super) fn fail(&mut self, failure: CloseCause, now: Instant) {
         self.close(failure.clone(), now);
         self.set_peer(Peer::Broken);
@@ -70,7 +70,6 @@ impl Session {
             && !closing.sent
         {
             closing.cause = failure;
-            self.send_close_now();
         }
         self.end_if_closed();
     }
@@ -84,9 +83,10 @@ impl Session {
     /// Sends the Close behind what is queued, once that is all.
     pub(super) fn send_close_if_due(&mut self) {
         let Phase::Closing(closing) = &self.phase else { return };
-        // A handler gets to answer what came before the peer's Close.
-        let is_peer = matches!(closing.cause, CloseCause::Peer(_));
-        if !closing.sent && self.shared.as_ref().is_none_or(|shared| shared.seal_if_done(is_peer)) {
+        // A handler gets to answer what came before the peer's Close, or its failure.
+        let may_answer = closing.cause.is_of_peer();
+        let is_done = || self.shared.as_ref().is_none_or(|shared| shared.seal_if_done(may_answer));
+        if !closing.sent && is_done() {
             self.send_close();
         }
     }

@@ -8,8 +8,8 @@ use crate::ws::frames;
 
 /// Chunks of whole frames, the first perhaps partly written, and control frames that go ahead.
 ///
-/// Bounds: the session adds data up to 64 KiB or one message; of pings and pongs at most one of each
-/// waits behind one of each in writing.
+/// Bounds: the session adds data up to 64 KiB or one message; a ping and 1 KiB of pongs wait behind as
+/// much in writing, and once the peer does not read, one pong.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     chunks: VecDeque<Bytes>,
@@ -19,10 +19,14 @@ pub(super) struct Outgoing {
     /// Bytes up to the end of the control frames that are placed; until they are written, no more
     /// are placed, so that they can't pile up before a peer that does not read.
     control_left: usize,
-    /// The latest pong; only that one is owed (RFC 6455 §5.5.3).
+    /// Pongs that are not placed yet.
     pong: Option<Bytes>,
     ping: bool,
 }
+
+/// The most bytes of pongs that wait together. Beyond, and for a peer that does not read, only the
+/// latest ping is answered (RFC 6455 §5.5.3).
+const PONG_BYTES: usize = 1024;
 
 impl Outgoing {
     /// Bytes of data that are to be written.
@@ -51,9 +55,15 @@ impl Outgoing {
         frames.into_iter().for_each(|frames| self.push(frames));
     }
 
-    /// Sends a pong ahead of what is not begun, in place of one that is not begun either.
-    pub(super) fn pong(&mut self, frame: Bytes) {
-        self.pong = Some(frame);
+    /// Sends a pong ahead of what is not begun; alone, in place of others that are not begun either.
+    pub(super) fn pong(&mut self, frame: Bytes, alone: bool) {
+        let waiting = self.pong.take().filter(|waiting| {
+            !alone && self.control_left == 0 && waiting.len() + frame.len() <= PONG_BYTES
+        });
+        self.pong = Some(match waiting {
+            Some(waiting) => [waiting, frame].concat().into(),
+            None => frame,
+        });
     }
 
     /// Sends a ping ahead of what is not begun.
