@@ -12,7 +12,7 @@ use std::{
 use crate::{
     event::Event,
     fanout::{Wakeups, lock},
-    position::{Position, PositionIssuer},
+    position::{LastEventId, Position, PositionIssuer},
     topic::TopicName,
 };
 
@@ -97,8 +97,8 @@ pub enum DeliverError {
     /// The position is not above all that have been delivered.
     #[error("expected a position after {head}, got {position}")]
     OutOfOrder {
-        /// The newest position delivered.
-        head: Position,
+        /// The newest position delivered; its sequence is 0 when none has been.
+        head: LastEventId,
         /// The one refused.
         position: Position,
     },

@@ -19,7 +19,7 @@ use crate::{
     event::Event,
     fanout::{Fanout, Wakeups, lock},
     limits::{Permit, TooManyConnections, Transport},
-    position::{Position, PositionIssuer},
+    position::{LastEventId, Position},
     stats::{Counters, HubStats},
     topic::{TopicName, TopicNameError},
 };
@@ -241,8 +241,11 @@ impl Deliver for Inner {
     ) -> Result<Wakeups, DeliverError> {
         let topic = self.topic(topic, now)?;
         let mut head = lock(&self.head);
-        let before = head.unwrap_or(PositionIssuer::new(position.epoch()).at(0));
-        if position.epoch() != before.epoch() || position.sequence() <= before.sequence() {
+        let before = LastEventId {
+            epoch: head.map_or(position.epoch(), Position::epoch),
+            sequence: head.map_or(0, Position::sequence),
+        };
+        if position.epoch() != before.epoch || position.sequence() <= before.sequence {
             return Err(DeliverError::OutOfOrder { head: before, position });
         }
         let wakeups = topic.append(position, event, &self.visible, now);
