@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use super::{chromium::Browser, folder::Folder, server::Server};
 use crate::Adapter;
 
-const JOB_IN_ADDRESS: &str = "return location.hash.startsWith('#job=')";
+/// Names the job.
+const HASH: &str = "return location.hash";
 
 /// Enough for a job that still runs when the page is there again, on all but the fastest machine.
 const LARGE: u64 = 32 * 1024 * 1024;
@@ -39,8 +40,9 @@ async fn a_job_runs(browser: &Browser) {
 async fn a_reload_watches_the_job_again(browser: &Browser) {
     let large = Folder::new("zeros");
     File::create(large.path().join("zeros")).unwrap().set_len(LARGE).unwrap();
+    let job_before = browser.run(HASH).await;
     start(browser, large.path().to_str().unwrap()).await;
-    browser.until("the address names the job", JOB_IN_ADDRESS, |named| *named == true).await;
+    browser.until("the address names the new job", HASH, |hash| *hash != job_before).await;
     browser.reload().await;
     browser.until_text("job-status", "done").await;
     let digest = browser.text("job-digest").await;

@@ -2,46 +2,42 @@
 
 mod options;
 mod report;
-mod server;
 mod suite;
 
 use std::{fs, path::Path, time::Instant};
 
 use crate::{
     Result,
-    process::{cargo, run as run_command},
     steps::Steps,
+    testbed::{self, Server},
     workspace,
 };
 use options::Options;
 use report::Report;
-use server::Server;
 use suite::Suite;
-
-const BUILD: [&str; 6] = ["build", "--release", "--example", "testbed", "--features", "full"];
 
 pub fn run(arguments: &[&str]) -> Result {
     let options = Options::parse(arguments)?;
     let target = workspace::target()?;
     let folder = target.join("autobahn");
-    let testbed = target.join("release/examples/testbed");
+    let binary = target.join(testbed::BINARY);
     let mut steps = Steps::new("autobahn");
     let ready = steps.run("suite", || Suite::install(&folder).map(drop))
-        && steps.run("testbed", || run_command(cargo().args(BUILD)));
+        && steps.run("testbed", testbed::build);
     if ready {
         let suite = Suite::install(&folder)?;
         for adapter in &options.adapters {
             steps.run(*adapter, || {
-                check(&suite, &options, adapter, &testbed, &folder.join("runs").join(adapter))
+                check(&suite, &options, adapter, &binary, &folder.join("runs").join(adapter))
             });
         }
     }
     steps.finish()
 }
 
-fn check(suite: &Suite, options: &Options, adapter: &str, testbed: &Path, folder: &Path) -> Result {
+fn check(suite: &Suite, options: &Options, adapter: &str, binary: &Path, folder: &Path) -> Result {
     clear(folder)?;
-    let server = Server::start(testbed, adapter, &folder.join("testbed.log"))?;
+    let server = Server::start(binary, adapter, &folder.join("testbed.log"))?;
     let url = format!("ws://{}/echo", server.address());
     let began = Instant::now();
     let index = suite.run(&url, &options.cases, folder)?;

@@ -5,9 +5,11 @@
 mod autobahn;
 mod browser;
 mod lint;
+mod memory;
 mod process;
 mod steps;
 mod test;
+mod testbed;
 mod tidy;
 mod workspace;
 
@@ -25,6 +27,8 @@ cargo xtask COMMAND
   autobahn   run Autobahn|Testsuite against the testbed example
                --adapter axum|actix|hyper   only this adapter (default: all three)
                --cases '1.*,2.*'            only these cases (default: groups 1 to 10)
+  memory     bytes of user memory per idle connection, on each adapter
+               --connections N              how many to open (default: 5000)
   help       this text";
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn run() -> Result {
         ["lint"] => lint::run_all(),
         ["tidy"] => tidy::run(),
         ["autobahn", options @ ..] => autobahn::run(options),
+        ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
     }
 }

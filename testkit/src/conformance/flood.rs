@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{
     Suite,
     lagging::{Lagging, Slow, Transport},
@@ -64,7 +66,9 @@ async fn flood_with_pings(peer: &mut Peer) {
             Flood::Closed(more) => panic!("closed after {} bytes", written + more),
         }
         for _ in 0..100 {
-            pongs += usize::from(pong(peer).await.is_some());
+            // Or it was only slow, and has nothing more to say.
+            let Ok(answered) = timeout(PATIENCE, pong(peer)).await else { break };
+            pongs += usize::from(answered.is_some());
         }
     }
     loop {
@@ -74,7 +78,6 @@ async fn flood_with_pings(peer: &mut Peer) {
             break;
         }
     }
-    eprintln!("pongs {pongs} written {written}");
     assert!(pongs < PINGS / 2, "{pongs} pongs to {PINGS} pings were kept");
 }
 

@@ -1,8 +1,6 @@
 //! Which adapters, which cases.
 
-use crate::Result;
-
-pub const ADAPTERS: [&str; 3] = ["axum", "actix", "hyper"];
+use crate::{Result, testbed::ADAPTERS};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]

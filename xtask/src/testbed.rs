@@ -1,4 +1,4 @@
-//! The echo server under test, as a process of its own.
+//! The testbed example, as a process of its own.
 
 use std::{
     fs::File,
@@ -13,8 +13,19 @@ use std::{
 
 use crate::{
     Result,
-    process::{run, wait},
+    process::{cargo, run, wait},
 };
+
+pub const ADAPTERS: [&str; 3] = ["axum", "actix", "hyper"];
+
+const BUILD: [&str; 6] = ["build", "--release", "--example", "testbed", "--features", "full"];
+
+/// Where the build puts it, below the target folder.
+pub const BINARY: &str = "release/examples/testbed";
+
+pub fn build() -> Result {
+    run(cargo().args(BUILD))
+}
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Longer than any drain deadline the testbed has.
@@ -55,6 +66,10 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to end, and makes sure that it does.
