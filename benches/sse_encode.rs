@@ -1,5 +1,5 @@
-//! Encoding events for event streams: one block, and one event for a thousand streams, shared
-//! against encoded for each.
+//! Encoding events for event streams: one block, and the way from publish to the bytes of a thousand
+//! streams, beside a `tokio::sync::broadcast` whose receivers encode for themselves.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark tells its figures")]
 
@@ -8,7 +8,7 @@ mod streams;
 
 use criterion::{Criterion, Throughput, criterion_group};
 use realtime::sse::Block;
-use streams::Streams;
+use streams::{Receivers, Streams};
 
 const SIZES: [usize; 3] = [64, 2 * 1024, 16 * 1024];
 const STREAMS: usize = 1_000;
@@ -42,25 +42,30 @@ criterion_group!(benches, encode);
 fn main() {
     let _timers = streams::enter_runtime();
     benches();
-    println!("\nper stream, in turn in one run:");
+    println!("\nfrom publish to the bytes of a stream, in turn in one run:");
     for size in SIZES {
         let mut streams = Streams::sse(STREAMS);
         let data = "x".repeat(size);
-        let block = block(size);
+        let bytes = bytes::Bytes::from(data.clone());
+        let mut receivers = Receivers::new(STREAMS);
         let mut out = Vec::new();
+        let mut encode = |data: bytes::Bytes| {
+            let text = String::from_utf8_lossy(&data);
+            out.clear();
+            let block = Block::new().id("1f3a9c02-1234567").expect("a valid id").data(text);
+            block.write(&mut out);
+        };
         side_by_side::compare(
             &format!("{size} B to {STREAMS} streams"),
             STREAMS as u64,
-            ("shared", &mut |times| {
+            ("realtime", &mut |times| {
                 for _ in 0..times {
                     streams.round(&data);
                 }
             }),
-            ("each", &mut |times| {
-                for _ in 0..times * STREAMS as u64 {
-                    out.clear();
-                    block.write(&mut out);
-                    std::hint::black_box(&out);
+            ("broadcast+encode", &mut |times| {
+                for _ in 0..times {
+                    receivers.round(&bytes, &mut encode);
                 }
             }),
         );

@@ -1,5 +1,5 @@
-//! Encoding events as WebSocket frames: one event for a thousand connections, encoded once and
-//! shared, against tungstenite's frame writer for each.
+//! Encoding events as WebSocket frames: the way from publish to the bytes of a thousand connections,
+//! beside a `tokio::sync::broadcast` whose receivers use tungstenite's frame writer each.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark tells its figures")]
 
@@ -8,7 +8,7 @@ mod streams;
 
 use criterion::{Criterion, Throughput, criterion_group};
 use realtime::ws::Format;
-use streams::Streams;
+use streams::{Receivers, Streams};
 use tungstenite::protocol::frame::{
     Frame,
     coding::{Data, OpCode},
@@ -18,9 +18,9 @@ const SIZES: [usize; 3] = [64, 2 * 1024, 16 * 1024];
 const CONNECTIONS: usize = 1_000;
 
 /// What a server does that encodes each message for each connection.
-fn encode_each(data: &bytes::Bytes, out: &mut Vec<u8>) {
+fn encode_each(data: bytes::Bytes, out: &mut Vec<u8>) {
     out.clear();
-    let frame = Frame::message(data.clone(), OpCode::Data(Data::Text), true);
+    let frame = Frame::message(data, OpCode::Data(Data::Text), true);
     frame.format(out).expect("a Vec takes everything");
     std::hint::black_box(out);
 }
@@ -43,23 +43,24 @@ criterion_group!(benches, encode);
 fn main() {
     let _timers = streams::enter_runtime();
     benches();
-    println!("\nper connection, in turn in one run:");
+    println!("\nfrom publish to the bytes of a connection, in turn in one run:");
     for size in SIZES {
         let mut connections = Streams::websocket(CONNECTIONS, Format::Raw);
         let data = "x".repeat(size);
         let bytes = bytes::Bytes::from(data.clone());
+        let mut receivers = Receivers::new(CONNECTIONS);
         let mut out = Vec::new();
         side_by_side::compare(
             &format!("{size} B to {CONNECTIONS} connections"),
             CONNECTIONS as u64,
-            ("shared", &mut |times| {
+            ("realtime", &mut |times| {
                 for _ in 0..times {
                     connections.round(&data);
                 }
             }),
-            ("tungstenite", &mut |times| {
-                for _ in 0..times * CONNECTIONS as u64 {
-                    encode_each(&bytes, &mut out);
+            ("broadcast+tungstenite", &mut |times| {
+                for _ in 0..times {
+                    receivers.round(&bytes, &mut |data| encode_each(data, &mut out));
                 }
             }),
         );

@@ -1,9 +1,14 @@
 //! Many streams on one hub that take what is published.
 
-use std::task::{Context, Waker};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use realtime::{Event, HttpVersion, Hub, RequestHead, driver, sse, ws};
+use tokio::sync::broadcast;
 
 /// Enters a runtime, whose timers the streams set; it is never driven.
 pub(crate) fn enter_runtime() -> tokio::runtime::EnterGuard<'static> {
@@ -67,9 +72,34 @@ impl Streams {
     }
 }
 
+/// What one writes without the library: a receiver per connection, which encodes what it gets.
+pub(crate) struct Receivers {
+    sender: broadcast::Sender<bytes::Bytes>,
+    receivers: Vec<broadcast::Receiver<bytes::Bytes>>,
+}
+
+impl Receivers {
+    pub(crate) fn new(count: usize) -> Self {
+        let (sender, _) = broadcast::channel(1024);
+        let receivers = (0..count).map(|_| sender.subscribe()).collect();
+        Self { sender, receivers }
+    }
+
+    /// Sends data, and every receiver takes it, encodes it and waits again.
+    pub(crate) fn round(&mut self, data: &bytes::Bytes, encode: &mut dyn FnMut(bytes::Bytes)) {
+        self.sender.send(data.clone()).expect("there are receivers");
+        let mut cx = Context::from_waker(Waker::noop());
+        for receiver in &mut self.receivers {
+            while let Poll::Ready(data) = pin!(receiver.recv()).poll(&mut cx) {
+                encode(data.expect("no receiver lags"));
+            }
+        }
+    }
+}
+
 fn take(stream: &mut (impl Stream<Item = bytes::Bytes> + Unpin), cx: &mut Context<'_>) -> usize {
     let mut taken = 0;
-    while let std::task::Poll::Ready(Some(bytes)) = stream.poll_next_unpin(cx) {
+    while let Poll::Ready(Some(bytes)) = stream.poll_next_unpin(cx) {
         taken += bytes.len();
     }
     taken
