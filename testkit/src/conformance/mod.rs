@@ -3,7 +3,7 @@
 //! An adapter joins with one test file, which says how to start its server with a given hub and
 //! with the routes of the table, written as its users write them, and then names the suite:
 //!
-//! ```ignore
+//! ```text
 //! fn start(hub: Hub) -> Server {
 //!     Server::on_tokio(async move |listener, stop| { /* serve until `stop` is ready */ })
 //! }
