@@ -20,7 +20,8 @@ use crate::response::Refused;
 
 /// Lets an existing session join a hub: the same session as after a handshake of ours, over messages.
 ///
-/// A message may have [`Limits::message_bytes`](realtime_core::Limits::message_bytes) of the hub.
+/// A message may have [`Limits::message_bytes`](realtime_core::Limits::message_bytes) of the hub. After
+/// a Close of ours actix-ws closes the connection without waiting for the client's.
 ///
 /// # Errors
 /// [`Refused`] when too many connections are open.

@@ -18,12 +18,21 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use realtime_core::{Hub, driver};
-use tokio::{net::TcpListener, task::JoinSet};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 use crate::{
     head::PeerAddr,
     response::{Body, Refused},
 };
+
+/// How many bytes that are not sent yet the kernel takes for a connection before it calls the socket
+/// full. With its own default, megabytes, a client that reads steadily but slowly would look for a
+/// long time as if it took nothing, and what it gets would be old.
+const UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Serves HTTP/1.1 with a function from request to response, until `shutdown` is ready.
 ///
@@ -84,8 +93,7 @@ where
                 continue;
             }
         };
-        // A socket that can't be set up is a connection that is gone; reading tells.
-        let _ = socket.set_nodelay(true);
+        set_up(&socket);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr(peer));
@@ -95,4 +103,11 @@ where
         connections.spawn(connection);
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Sets a connection's socket up. One that can't be is a connection that is gone; reading tells.
+pub(crate) fn set_up(socket: &TcpStream) {
+    let _ = socket.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
 }

@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     head::Head,
     response::{Body, Refused, accepted},
+    serve::set_up,
 };
 
 /// A WebSocket handshake that has been let in.
@@ -101,8 +102,8 @@ where
             Err(upgraded) => return run(TokioIo::new(upgraded), &[], session, handler),
         };
         // Not every server does so: a small message must not wait until the one before is
-        // acknowledged. A socket that can't be set up is one that is gone; reading tells.
-        let _ = io.set_nodelay(true);
+        // acknowledged.
+        set_up(&io);
         run(io, &early, session, handler);
     });
 }

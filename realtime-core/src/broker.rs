@@ -103,7 +103,7 @@ pub enum DeliverError {
         position: Position,
     },
     /// The table of topics is full, and every topic in it is in use.
-    #[error("the hub has {max} topics, all in use: raise `max_topics` or use fewer names")]
+    #[error("the hub has {max} topics, all in use: raise `limits.topics` or use fewer names")]
     TooManyTopics {
         /// The limit.
         max: usize,

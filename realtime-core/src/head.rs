@@ -93,8 +93,12 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with a status and one line of plain text that says what was expected.
     pub fn new(status: u16, line: impl AsRef<str>) -> Self {
-        let line: String =
-            line.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: String = line
+            .as_ref()
+            .trim_end()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         Self {
             status,
             headers: vec![("content-type", "text/plain; charset=utf-8".into())],
@@ -139,11 +143,14 @@ impl Rejection {
 
 impl From<SubscribeError> for Rejection {
     fn from(error: SubscribeError) -> Self {
-        let status = match error {
-            SubscribeError::Topic(_) | SubscribeError::TooManyTopics { .. } => 400,
-            SubscribeError::Table(_) => 503,
-        };
-        Self::new(status, error.to_string())
+        match error {
+            SubscribeError::Topic(_) | SubscribeError::TooManyTopics { .. } => {
+                Self::new(400, error.to_string())
+            }
+            SubscribeError::Table(_) => {
+                Self::new(503, error.to_string()).with_header("retry-after", "5")
+            }
+        }
     }
 }
 

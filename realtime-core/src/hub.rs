@@ -177,6 +177,13 @@ impl Hub {
         }
     }
 
+    /// Forgets a topic that a subscriber has left, if nothing is in it.
+    pub(crate) fn left(&self, topic: &Arc<Fanout>) {
+        if topic.with(|state| state.log.is_blank()) {
+            self.inner.forget_if_blank(topic);
+        }
+    }
+
     /// A permit for one more connection.
     pub(crate) fn admit(&self, transport: Transport) -> Result<Permit, TooManyConnections> {
         Permit::acquire(&self.inner.counters, transport, self.config().limits.connections)
@@ -213,6 +220,20 @@ impl Inner {
         let topic = Arc::new(Fanout::new(name.clone(), self.config.retention, evicted_through));
         topics.by_name.insert(name.clone(), Arc::clone(&topic));
         Ok(topic)
+    }
+
+    /// Removes a topic that has lost its last subscriber and holds no event, so that names which were
+    /// only ever subscribed to leave nothing behind.
+    fn forget_if_blank(&self, topic: &Arc<Fanout>) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = topics.by_name.get(topic.topic()).is_some_and(|it| Arc::ptr_eq(it, topic));
+        // The table holds one reference, the caller another; a third is a subscriber or a publisher.
+        let unused =
+            is_ours && Arc::strong_count(topic) == 2 && topic.with(|state| state.log.is_blank());
+        if unused {
+            self.watermarks.raise(topic.topic(), topic.last_sequence());
+            topics.by_name.remove(topic.topic());
+        }
     }
 
     /// Removes topics that nobody holds and whose events are past their age. The next sweep is due

@@ -302,6 +302,11 @@ impl Log {
         self.wire.bytes()
     }
 
+    /// Whether it holds no event, in the ring or by key.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.ring.is_empty() && self.keys.kept_from(0).is_none()
+    }
+
     /// Whether nothing is in the ring once what is past its age at `now` is let go.
     pub(crate) fn is_expired(&mut self, now: Instant) -> bool {
         self.expire(now);

@@ -46,6 +46,7 @@ pub struct Request {
     hub: Hub,
     config: SseConfig,
     after: Option<Result<LastEventId, LastEventIdError>>,
+    is_event_source: bool,
     permit: Permit,
 }
 
@@ -61,15 +62,18 @@ impl Request {
                 return Err(Rejection::new(405, "an event stream is read with GET")
                     .with_header("allow", "GET"));
             }
-            let permit = hub.admit(Transport::Sse).map_err(|full| {
-                if is_event_source(head) {
-                    overloaded(&hub.config().sse)
-                } else {
-                    Rejection::from(full)
-                }
-            })?;
-            let (hub, config) = (hub.clone(), hub.config().sse);
-            Ok(Self { hub, config, after: last_event_id(head), permit })
+            let is_event_source = is_event_source(head);
+            let config = hub.config().sse;
+            let admitted = hub.admit(Transport::Sse);
+            let permit =
+                admitted.map_err(|full| survivable(full.into(), is_event_source, &config))?;
+            Ok(Self {
+                hub: hub.clone(),
+                config,
+                after: last_event_id(head),
+                is_event_source,
+                permit,
+            })
         };
         accept().inspect_err(|_| add(&hub.counters().rejected, 1))
     }
@@ -90,17 +94,18 @@ impl Request {
     /// resumed after.
     ///
     /// # Errors
-    /// A [`Rejection`]: 400 for bad topics, 503 when the hub's table is full.
+    /// A [`Rejection`]: 400 for bad topics, 503 when the hub's table is full (a browser gets an empty
+    /// stream instead, which it retries).
     pub fn open(
         self,
         request: impl Into<Subscribe>,
         now: Instant,
     ) -> Result<EventStream, Rejection> {
         let request = request.into().or_after(self.after);
-        let subscription = self
-            .hub
-            .subscribe_at(request, now)
-            .inspect_err(|_| add(&self.hub.counters().rejected, 1))?;
+        let subscription = self.hub.subscribe_at(request, now).map_err(|error| {
+            add(&self.hub.counters().rejected, 1);
+            survivable(error.into(), self.is_event_source, &self.config)
+        })?;
         Ok(EventStream::new(subscription, self.config, self.permit, now))
     }
 }
@@ -222,8 +227,13 @@ fn is_event_source(head: &impl RequestHead) -> bool {
     accepts && head.header("sec-fetch-mode").is_some()
 }
 
-fn overloaded(config: &SseConfig) -> Rejection {
-    Rejection::event_stream(encode::refusal(jittered_retry(config), "overloaded"))
+/// The refusal itself, or for overload of a browser one that it survives.
+fn survivable(refusal: Rejection, is_event_source: bool, config: &SseConfig) -> Rejection {
+    if is_event_source && refusal.status() == 503 {
+        Rejection::event_stream(encode::refusal(jittered_retry(config), "overloaded"))
+    } else {
+        refusal
+    }
 }
 
 /// A reconnection time of its own for each client: between a half and one and a half of the

@@ -1,6 +1,6 @@
 //! Making a subscription, and changing its topics while it lives.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use super::{Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription};
 use crate::{
@@ -26,6 +26,8 @@ impl Hub {
         let request = request.into();
         let names = request.topics?;
         check_count(self, names.len())?;
+        let mut seen = HashSet::new();
+        let names: Vec<_> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
         let fanouts: Vec<_> =
             names.iter().map(|name| self.topic(name, now)).collect::<Result<_, _>>()?;
         // Read before any topic is joined: what is published meanwhile has a higher sequence.
@@ -33,6 +35,8 @@ impl Hub {
 
         let resumed = match request.after {
             None => None,
+            // Of no topic, nothing can be missing.
+            Some(_) if names.is_empty() => None,
             Some(Err(_)) => Some(Err(ResetReason::Malformed)),
             Some(Ok(id)) if id.epoch != self.epoch() => Some(Err(ResetReason::Epoch)),
             Some(Ok(id)) if id.sequence > visible => Some(Err(ResetReason::Ahead)),
@@ -41,12 +45,12 @@ impl Hub {
         let (topics, taken, reason) = match resumed {
             Some(Ok((topics, taken))) => (topics, taken, None),
             Some(Err(reason)) => {
-                let (topics, taken) = self.start(&fanouts, request.start, visible, now);
+                let (topics, taken, _) = self.start(&fanouts, request.start, visible, now);
                 (topics, taken, Some(reason))
             }
             None => {
-                let (topics, taken) = self.start(&fanouts, request.start, visible, now);
-                (topics, taken, None)
+                let (topics, taken, complete) = self.start(&fanouts, request.start, visible, now);
+                (topics, taken, (!complete).then_some(ResetReason::Evicted))
             }
         };
 
@@ -98,19 +102,23 @@ impl Hub {
         Err(ResetReason::Evicted)
     }
 
-    /// Joins all topics as `start` says; also tells the sequence after which everything follows.
+    /// Joins all topics as `start` says; also tells the sequence after which everything follows, and
+    /// whether it does: a topic may have let go of events that were published since `visible` was
+    /// read.
     fn start(
         &self,
         fanouts: &[Arc<Fanout>],
         start: Start,
         visible: u64,
         now: Instant,
-    ) -> (Vec<Joined>, u64) {
+    ) -> (Vec<Joined>, u64, bool) {
         let mut taken = visible;
+        let mut complete = true;
         let mut joined = Vec::with_capacity(fanouts.len());
         for fanout in fanouts {
             joined.push(self.join(fanout, |log| {
                 log.expire(now);
+                complete &= log.evicted_through() <= visible;
                 // What was published since `visible` was read comes after the start: whoever
                 // resumes from there gets it too.
                 let live = log.index_after(visible);
@@ -130,7 +138,7 @@ impl Hub {
                 cursor
             }));
         }
-        (joined, taken)
+        (joined, taken, complete)
     }
 
     /// Joins a topic from its next event on.
@@ -156,6 +164,7 @@ impl Hub {
         drop(member);
         if fanout.members() == 0 {
             self.interest(&fanout);
+            self.left(&fanout);
         }
     }
 }

@@ -60,17 +60,15 @@ impl Subscribe {
         Self::none().and(topic)
     }
 
-    /// One more topic. A name that is not valid is reported when the request is used.
+    /// One more topic; one that is named twice is followed once. A name that is not valid is reported
+    /// when the request is used.
     pub fn and<T>(mut self, topic: T) -> Self
     where
         T: TryInto<TopicName>,
         TopicNameError: From<T::Error>,
     {
         self.topics = self.topics.and_then(|mut topics| {
-            let topic = topic.try_into()?;
-            if !topics.contains(&topic) {
-                topics.push(topic);
-            }
+            topics.push(topic.try_into()?);
             Ok(topics)
         });
         self

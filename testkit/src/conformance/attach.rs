@@ -38,7 +38,8 @@ pub async fn closes_as_the_handler_ends(suite: Suite) {
         peer.send_text(command).await;
         assert_eq!(peer.expect_close(code).await, reason, "{command}");
         peer.send_close(code, "").await;
-        peer.expect_eof().await;
+        // A framework may have closed TCP without waiting for this answer; then it is reset.
+        peer.expect_end().await;
     }
     served.released().await;
 }

@@ -50,7 +50,7 @@ pub async fn is_not_held_back(suite: Suite) {
     served::ready(&mut peer).await;
     served::promptly("a dialogue of small messages", async || {
         served::timed(async {
-            for _ in 0..10 {
+            for _ in 0..20 {
                 peer.send_text("question").await;
                 served::event(&mut peer, "question").await;
                 served.publish("chat", "answer").await;

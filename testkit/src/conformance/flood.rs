@@ -1,7 +1,8 @@
 //! A client that asks without end and reads nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use realtime_core::Overflow;
 use tokio::time::timeout;
 
 use super::{
@@ -50,6 +51,38 @@ pub async fn cuts_a_client_that_takes_nothing(suite: Suite) {
         assert!(matches!(came, Flood::Blocked(_)), "the server took it all: {came:?}");
         peer.reset();
     }
+    served.released().await;
+}
+
+/// A client that reads without pause, but slower than what is published, is not taken for one that
+/// reads nothing.
+pub async fn leaves_a_slow_but_steady_reader_alone(suite: Suite) {
+    let deadline = Duration::from_millis(300);
+    let served = suite.start_with(|hub| {
+        hub.overflow(Overflow::DropOldest).websocket(|ws| ws.write_deadline = deadline)
+    });
+    let dial = Dial::to(served.addr()).recv_buffer(16 * 1024);
+    let mut peer = Peer::connect(dial, "/raw?topic=a", &[]).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    let data = "x".repeat(2000);
+    let began = Instant::now();
+    while began.elapsed() < 5 * deadline {
+        for _ in 0..20 {
+            served.publish("a", &data).await;
+        }
+        pace.tick().await;
+        assert!(matches!(peer.recv().await, Received::Text(_)));
+    }
+    served.publish("a", "the end").await;
+    loop {
+        match peer.recv().await {
+            Received::Text(text) if text == "the end" => break,
+            Received::Text(_) => {}
+            other => panic!("it was cut: {other}"),
+        }
+    }
+    assert_eq!(served.stats().slow_disconnects, 0);
+    peer.reset();
     served.released().await;
 }
 

@@ -85,6 +85,7 @@ macro_rules! conformance_tests {
                 gives_up_on_a_close_without_an_answer,
             ],
             flood: [
+                leaves_a_slow_but_steady_reader_alone,
                 keeps_one_pong_for_a_client_that_does_not_read,
                 keeps_one_pong_behind_events_that_are_not_read,
                 cuts_a_client_that_takes_nothing,

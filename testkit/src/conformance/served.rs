@@ -169,5 +169,7 @@ pub(super) async fn timed(work: impl Future<Output = ()>) -> Duration {
     began.elapsed()
 }
 
-const PROMPT: Duration = Duration::from_millis(200);
+/// More than the kernel's 200 ms for a FIN that it lost or, short of memory, held back; less than
+/// what a framework takes that lingers.
+const PROMPT: Duration = Duration::from_millis(500);
 const ATTEMPTS: usize = 4;

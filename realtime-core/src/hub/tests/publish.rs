@@ -32,7 +32,9 @@ fn too_many_topics_of_one_subscription_are_refused() {
     let refused = hub.subscribe_at(["a", "b", "c"], now).unwrap_err();
     assert_eq!(refused, SubscribeError::TooManyTopics { count: 3, max: 2 });
     assert_eq!(hub.stats().topics, 0);
-    let mut subscription = hub.subscribe_at(["a", "b", "a"], now).unwrap();
+    let mut subscription = hub.subscribe_at(["a", "a"], now).unwrap();
+    assert_eq!(subscription.topics().count(), 1, "named twice, followed once");
+    subscription.add_at("b", now).unwrap();
     assert!(subscription.add_at("c", now).is_err());
     assert!(subscription.add_at("a", now).is_ok(), "it has it");
     assert!(subscription.remove(&TopicName::new("a").unwrap()));

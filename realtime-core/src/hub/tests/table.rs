@@ -65,3 +65,31 @@ fn a_full_table_refuses_until_something_can_go() {
     publish_at(&hub, "e", Event::text("x"), later).unwrap();
     assert_eq!(hub.stats().topics, 2, "both that were left went");
 }
+
+#[test]
+fn names_that_were_only_subscribed_to_leave_nothing() {
+    let now = Instant::now();
+    let hub = build(|hub| hub);
+    let used = publish_at(&hub, "used", Event::text("x"), now).unwrap();
+    for n in 0..100 {
+        let stranger = hub.subscribe_at(format!("stranger {n}"), now).unwrap();
+        let second = hub.subscribe_at([format!("stranger {n}"), "used".into()], now).unwrap();
+        drop(stranger);
+        assert_eq!(hub.stats().topics, 2, "somebody is left");
+        drop(second);
+        assert_eq!(hub.stats().topics, 1, "the used one keeps its event");
+    }
+    let request = Subscribe::to("used").after(id(EPOCH, used - 1));
+    let mut resumed = hub.subscribe_at(request, now).unwrap();
+    assert!(matches!(read(&mut resumed, 1, now)[..], [Delivery::Event(_)]));
+}
+
+#[test]
+fn an_id_is_nothing_to_a_subscription_without_topics() {
+    let now = Instant::now();
+    let hub = build(|hub| hub);
+    let request = Subscribe::none().after(id(EPOCH + 1, 7));
+    let mut subscription = hub.subscribe_at(request, now).unwrap();
+    assert!(read(&mut subscription, 1, now).is_empty(), "no reset");
+    assert_eq!(hub.stats().resets, 0);
+}

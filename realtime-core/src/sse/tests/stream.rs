@@ -162,3 +162,21 @@ fn admission_refuses_in_the_way_the_client_understands() {
     assert!(Request::accept(&hub, &Head::get()).is_ok(), "the permit came back");
     assert_eq!(hub.stats().connections_sse, 0);
 }
+
+#[test]
+fn a_full_table_is_told_like_any_overload() {
+    let hub = Hub::builder().limits(|limits| limits.topics = 1).build().unwrap();
+    let _only = Client::open(&hub, "only");
+    let refused = |head: Head| {
+        let request = Request::accept(&hub, &head).unwrap();
+        request.open("another", Instant::now()).unwrap_err()
+    };
+    let client = refused(Head::get());
+    assert_eq!(client.status(), 503);
+    assert!(client.headers().any(|(name, _)| name == "retry-after"));
+    let browser = Head::get().with("accept", "text/event-stream").with("sec-fetch-mode", "cors");
+    let browser = refused(browser);
+    assert_eq!(browser.status(), 200, "an EventSource gives up for good at anything else");
+    assert_eq!(names(&Parser::new().feed(browser.body())), ["realtime.bye"]);
+    assert_eq!(hub.stats().rejected, 2);
+}
