@@ -8,7 +8,7 @@
 //! # #[cfg(feature = "axum")] {
 //! use axum::{Router, response::Response, routing::get};
 //! use realtime::{
-//!     Hub,
+//!     Hub, PublishError,
 //!     axum::{Refused, Sse, WebSocketUpgrade},
 //!     ws::Socket,
 //! };
@@ -20,8 +20,9 @@
 //! async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
 //!     upgrade.subscribe("chat").run(async |mut socket: Socket| {
 //!         while let Some(message) = socket.recv().await {
-//!             let _ = socket.hub().publish("chat", message.into()).await;
+//!             socket.hub().publish("chat", message.into()).await?;
 //!         }
+//!         Ok::<_, PublishError>(())
 //!     })
 //! }
 //!

@@ -5,7 +5,7 @@
 //! ```no_run
 //! use axum::{Router, response::Response, routing::get};
 //! use realtime_axum::{Refused, Sse, WebSocketUpgrade};
-//! use realtime_core::{Hub, ws::Socket};
+//! use realtime_core::{Hub, PublishError, ws::Socket};
 //!
 //! async fn prices(sse: Sse) -> Result<Response, Refused> {
 //!     sse.stream("prices")
@@ -14,8 +14,9 @@
 //! async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
 //!     upgrade.subscribe("chat").run(async |mut socket: Socket| {
 //!         while let Some(message) = socket.recv().await {
-//!             let _ = socket.hub().publish("chat", message.into()).await;
+//!             socket.hub().publish("chat", message.into()).await?;
 //!         }
+//!         Ok::<_, PublishError>(())
 //!     })
 //! }
 //!

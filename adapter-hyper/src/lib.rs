@@ -3,7 +3,7 @@
 //! ```no_run
 //! use http::{Request, Response};
 //! use hyper::body::Incoming;
-//! use realtime_core::{Hub, ws::Socket};
+//! use realtime_core::{Hub, PublishError, ws::Socket};
 //! use realtime_hyper::{Body, Refused, Sse, WebSocketUpgrade, serve};
 //!
 //! async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
@@ -16,10 +16,11 @@
 //!     }
 //! }
 //!
-//! async fn chat(mut socket: Socket) {
+//! async fn chat(mut socket: Socket) -> Result<(), PublishError> {
 //!     while let Some(message) = socket.recv().await {
-//!         let _ = socket.hub().publish("chat", message.into()).await;
+//!         socket.hub().publish("chat", message.into()).await?;
 //!     }
+//!     Ok(())
 //! }
 //!
 //! # async fn main_() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,6 +4,7 @@
 //! [marker](markers) with a reason.
 
 mod adapters;
+mod appends;
 mod clock;
 mod files;
 mod finding;
@@ -24,10 +25,11 @@ use finding::{Finding, Weight};
 
 type Rule = fn(&str, &str) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 8] = [
+const RULES: [(&str, Rule); 9] = [
     (adapters::RULE, adapters::check),
     (siblings::RULE, siblings::check),
     (rooms::RULE, rooms::check),
+    (appends::RULE, appends::check),
     (positions::RULE, positions::check),
     (clock::RULE, clock::check),
     (roots::RULE, roots::check),
