@@ -46,6 +46,7 @@
 //! buffer; while a message is coming in, one of its size so far.
 #![forbid(unsafe_code)]
 
+mod auth;
 mod broker;
 mod config;
 mod cursor;
@@ -60,23 +61,29 @@ mod options;
 mod origin;
 mod overflow;
 mod position;
+mod rejection;
 pub mod sse;
 mod stats;
 mod subscription;
 mod topic;
 pub mod ws;
 
+pub use auth::{
+    Action, Authenticate, AuthenticateError, Authenticated, Authorize, CredentialSource,
+    Credentials, Identity, Token,
+};
 pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
 pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, EventNameError};
 pub use fanout::Wakeups;
-pub use head::{HttpVersion, Rejection, RequestHead};
+pub use head::{HttpVersion, RequestHead};
 pub use hub::{Hub, HubBuilder, Publish, PublishError};
 pub use limits::{Limits, TooManyConnections, Transport};
 pub use log::{Entry, Retention};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
+pub use rejection::Rejection;
 pub use stats::{HubStats, SubscriptionCounts};
 pub use subscription::{
     Delivery, Gap, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,

@@ -10,11 +10,12 @@ use bytes::Bytes;
 
 use crate::{
     config::SseConfig,
-    head::{Rejection, RequestHead, last_event_id},
+    head::{RequestHead, last_event_id},
     hub::Hub,
     limits::{Permit, Transport},
     log::{Entry, Log},
     position::{LastEventId, LastEventIdError},
+    rejection::Rejection,
     stats::add,
     subscription::{Delivery, Subscribe, Subscription, Take},
 };

@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use super::{Timer, now};
 use crate::{
-    head::Rejection,
+    rejection::Rejection,
     sse::{EventStream, Request},
     subscription::Subscribe,
 };

@@ -4,7 +4,7 @@ use std::{future::Future, io, time::Duration};
 
 use super::{BoxHandler, LocalBoxHandler, MessageTransport, Messages, handler, now};
 use crate::{
-    head::Rejection,
+    rejection::Rejection,
     subscription::Subscribe,
     ws::{Accepted, CloseCause, Outcome, Request, Session, Socket},
 };

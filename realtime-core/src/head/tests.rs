@@ -34,14 +34,6 @@ fn the_query_is_decoded_and_an_empty_parameter_is_none() {
     }
 }
 
-#[test]
-fn a_rejection_has_one_line_and_no_control_characters() {
-    let rejection = Rejection::new(400, "a\r\nb\0c");
-    assert_eq!(rejection.status(), 400);
-    assert_eq!(rejection.body()[..], *b"a  b c\n");
-    assert_eq!(rejection.to_string(), "400: a  b c");
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_an_id_or_an_error(

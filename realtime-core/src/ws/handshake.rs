@@ -6,10 +6,11 @@ use sha1::{Digest, Sha1};
 use super::{Format, Session, socket::Socket};
 use crate::{
     config::WebSocketConfig,
-    head::{HttpVersion, Rejection, RequestHead, last_event_id},
+    head::{HttpVersion, RequestHead, last_event_id},
     hub::Hub,
     limits::{Limits, Permit, Transport},
     position::{LastEventId, LastEventIdError},
+    rejection::Rejection,
     stats::add,
     subscription::Subscribe,
 };

@@ -9,22 +9,27 @@ use crate::tidy::{
 pub const RULE: &str = "room-order";
 
 /// The rooms of `realtime-core`, bottom up.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 24] = [
     "stats",
     "event",
     "topic",
+    "pattern",
     "position",
+    "head",
     "overflow",
     "log",
     "cursor",
     "fanout",
     "broker",
+    "client_ip",
     "origin",
+    "auth",
+    "jwt",
     "limits",
     "config",
     "hub",
     "subscription",
-    "head",
+    "rejection",
     "sse",
     "ws",
     "options",
