@@ -6,6 +6,12 @@ use bytestring::ByteString;
 
 use crate::topic::TopicName;
 
+mod authentication;
+mod credentials;
+
+pub use authentication::Authentication;
+pub(crate) use credentials::SUBPROTOCOL_PREFIX;
+
 /// Whose connection it is.
 ///
 /// A cheap handle: clones share what they hold.
@@ -209,4 +215,27 @@ pub enum Action {
     Subscribe,
     /// Events are published to it.
     Publish,
+}
+
+/// A shared [`Authorize`].
+#[derive(Clone)]
+pub struct Authorizer(Arc<dyn Authorize>);
+
+impl Authorizer {
+    /// Shares `authorize`.
+    pub fn new(authorize: impl Authorize) -> Self {
+        Self(Arc::new(authorize))
+    }
+}
+
+impl Authorize for Authorizer {
+    fn authorize(&self, identity: Option<&Identity>, action: Action, topic: &TopicName) -> bool {
+        self.0.authorize(identity, action, topic)
+    }
+}
+
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer").finish_non_exhaustive()
+    }
 }

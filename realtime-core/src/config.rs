@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    auth::{Authentication, Authorizer},
     limits::Limits,
     log::Retention,
     origin::OriginPolicy,
@@ -24,6 +25,12 @@ pub struct Config {
     pub limits: Limits,
     /// Which pages may connect. Default: same origin, because browsers send cookies along.
     pub origin: OriginPolicy,
+    /// How clients prove who they are. Default: not at all; a handler may know by itself and tell
+    /// the extractor with `identify`.
+    pub authentication: Option<Authentication>,
+    /// Who may subscribe and publish to which topic over a connection. Default: everybody to all;
+    /// a handler decides what it subscribes its connection to.
+    pub authorize: Option<Authorizer>,
     /// Server-Sent Events. Default: see [`SseConfig`].
     pub sse: SseConfig,
     /// WebSocket. Default: see [`WebSocketConfig`].
@@ -100,11 +107,15 @@ impl Config {
     /// [`ConfigError`] names the field and what it has to be.
     pub fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let at_least_one: [(&'static str, u64); 10] = [
+        let at_least_one: [(&'static str, u64); 14] = [
             ("retention.events", self.retention.events as u64),
             ("lag.events", self.lag.events),
             ("lag.bytes", self.lag.bytes),
             ("limits.connections", limits.connections),
+            ("limits.connections_per_ip", limits.connections_per_ip.into()),
+            ("limits.connections_per_subject", limits.connections_per_subject.into()),
+            ("limits.header_bytes", limits.header_bytes as u64),
+            ("limits.first_message_bytes", limits.first_message_bytes as u64),
             ("limits.topics", limits.topics as u64),
             ("limits.topics_per_subscription", limits.topics_per_subscription as u64),
             ("limits.event_bytes", limits.event_bytes as u64),
@@ -125,6 +136,18 @@ impl Config {
         ];
         if let Some((field, _)) = durations.iter().find(|(_, value)| value.is_zero()) {
             return Err(ConfigError::Zero { field });
+        }
+        let rates = [
+            ("limits.handshakes_per_ip", limits.handshakes_per_ip),
+            ("limits.messages", limits.messages),
+            ("limits.inbound_bytes", limits.inbound_bytes),
+        ];
+        if let Some((field, _)) = rates.iter().find(|(_, rate)| rate.is_zero()) {
+            return Err(ConfigError::Zero { field });
+        }
+        if let Some(authentication) = &self.authentication {
+            let zero = authentication.zero_field();
+            zero.map_or(Ok(()), |field| Err(ConfigError::Zero { field }))?;
         }
         if limits.event_bytes > MAX_EVENT_BYTES {
             return Err(ConfigError::EventTooLarge { max: MAX_EVENT_BYTES });

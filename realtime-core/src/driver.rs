@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+mod admit;
 mod api;
 mod body;
 mod byte_stream;
@@ -19,12 +20,13 @@ mod handler;
 mod messages;
 mod open;
 
+pub use admit::{Admitting, Identifiable, accept_event_stream, accept_websocket, identify};
 pub use body::Body;
 pub use byte_stream::ByteStream;
 pub use connection::Connection;
 pub use handler::{BoxHandler, LocalBoxHandler, handler};
 pub use messages::{Closed, MessageTransport, Messages, Outgoing};
-pub use open::{Attached, after_accept_error, open, open_with_socket};
+pub use open::{Attached, after_accept_error, attach, open, open_with_socket};
 
 /// How many rounds of reading and writing one poll does before it lets other tasks run.
 const ROUNDS_PER_POLL: usize = 16;

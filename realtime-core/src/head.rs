@@ -32,6 +32,9 @@ pub trait RequestHead {
     /// The peer's address, if there is one.
     fn peer_addr(&self) -> Option<SocketAddr>;
 
+    /// Bytes of the head: the request target's query, and the names and values of the headers.
+    fn bytes(&self) -> usize;
+
     /// The first value of a header; `name` is in lower case.
     fn header<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         self.header_values(name).next()
@@ -72,6 +75,18 @@ pub(crate) fn query_parameters<'a>(
 ) -> impl Iterator<Item = Cow<'a, str>> {
     let query = head.query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, v)| v)
+}
+
+/// The tokens of a header that is a comma-separated list.
+pub(crate) fn header_tokens<'a>(
+    head: &'a impl RequestHead,
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    head.header_values(name)
+        .filter_map(|value| std::str::from_utf8(value).ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     future::Future,
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -13,12 +14,16 @@ use std::{
     time::Instant,
 };
 
+use bytestring::ByteString;
+
 use crate::{
+    auth::{Action, Authorize, Identity},
     broker::{Broker, BrokerError, Deliver, DeliverError, Inlet, LocalBroker, Published},
     config::Config,
     event::Event,
     fanout::{Fanout, Wakeups, lock},
-    limits::{Permit, TooManyConnections, Transport},
+    limits::Transport,
+    permits::{LimitReached, Permit, Permits},
     position::{LastEventId, Position},
     stats::{Counters, HubStats},
     topic::{TopicName, TopicNameError},
@@ -60,6 +65,7 @@ struct Inner {
     visible: AtomicU64,
     watermarks: Watermarks,
     counters: Arc<Counters>,
+    permits: Arc<Permits>,
 }
 
 #[derive(Debug)]
@@ -113,11 +119,33 @@ impl Hub {
         topic.map_or(0, |topic| topic.members())
     }
 
+    /// Ends every connection of a subject on this hub, and those that are being authenticated as it
+    /// now; returns how many were open. A WebSocket closes with 4401 and `reason`, an event stream
+    /// ends with it in `realtime.bye`.
+    ///
+    /// It keeps nobody from coming back whose credentials are still valid: revoke these first.
+    pub fn disconnect(&self, subject: &str, reason: impl Into<ByteString>) -> usize {
+        self.inner.permits.revoke(subject, &reason.into())
+    }
+
+    /// Whether [`Config::authorize`] lets `identity` do `action` with `topic`; it does if there is
+    /// none.
+    pub fn authorizes(
+        &self,
+        identity: Option<&Identity>,
+        action: Action,
+        topic: &TopicName,
+    ) -> bool {
+        let authorize = self.config().authorize.as_ref();
+        authorize.is_none_or(|authorize| authorize.authorize(identity, action, topic))
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.inner.counters.snapshot();
         let topics: Vec<_> = self.inner.read_topics(|topics| topics.values().cloned().collect());
         stats.topics = topics.len() as u64;
+        stats.identities = self.inner.permits.subjects() as u64;
         for topic in topics {
             let (bytes, lag) = topic.gauge();
             stats.retained_bytes += bytes;
@@ -127,6 +155,7 @@ impl Hub {
     }
 
     pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {
+        let counters = Arc::<Counters>::default();
         let inner = Arc::new(Inner {
             config,
             broker,
@@ -134,7 +163,8 @@ impl Hub {
             head: Mutex::new(None),
             visible: AtomicU64::new(0),
             watermarks: Watermarks::default(),
-            counters: Arc::default(),
+            permits: Arc::new(Permits::new(Arc::clone(&counters))),
+            counters,
         });
         let weak = Arc::downgrade(&inner);
         inner.broker.start(Inlet::new(weak));
@@ -184,9 +214,18 @@ impl Hub {
         }
     }
 
-    /// A permit for one more connection.
-    pub(crate) fn admit(&self, transport: Transport) -> Result<Permit, TooManyConnections> {
-        Permit::acquire(&self.inner.counters, transport, self.config().limits.connections)
+    /// A permit for one more connection from `network`.
+    pub(crate) fn admit(
+        &self,
+        transport: Transport,
+        network: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Permit, LimitReached> {
+        self.inner.permits.admit(transport, network, &self.config().limits, now)
+    }
+
+    pub(crate) fn permits(&self) -> &Arc<Permits> {
+        &self.inner.permits
     }
 }
 

@@ -46,6 +46,7 @@
 //! buffer; while a message is coming in, one of its size so far.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod auth;
 mod broker;
 mod config;
@@ -60,7 +61,9 @@ mod log;
 mod options;
 mod origin;
 mod overflow;
+mod permits;
 mod position;
+mod rate;
 mod rejection;
 pub mod sse;
 mod stats;
@@ -68,9 +71,10 @@ mod subscription;
 mod topic;
 pub mod ws;
 
+pub use admission::Candidate;
 pub use auth::{
-    Action, Authenticate, AuthenticateError, Authenticated, Authorize, CredentialSource,
-    Credentials, Identity, Token,
+    Action, Authenticate, AuthenticateError, Authenticated, Authentication, Authorize, Authorizer,
+    CredentialSource, Credentials, Identity, Token,
 };
 pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
@@ -78,11 +82,13 @@ pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, Eve
 pub use fanout::Wakeups;
 pub use head::{HttpVersion, RequestHead};
 pub use hub::{Hub, HubBuilder, Publish, PublishError};
-pub use limits::{Limits, TooManyConnections, Transport};
+pub use limits::{Limits, Transport};
 pub use log::{Entry, Retention};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
+pub use permits::LimitReached;
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
+pub use rate::Rate;
 pub use rejection::Rejection;
 pub use stats::{HubStats, SubscriptionCounts};
 pub use subscription::{

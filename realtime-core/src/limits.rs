@@ -1,14 +1,8 @@
-//! How much of anything there may be: [`Limits`], and the permit that a connection holds.
+//! How much of anything there may be: [`Limits`].
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
-use crate::stats::Counters;
+use crate::{rate::Rate, stats::Counters};
 
 /// The bounds of a hub and of each of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +11,18 @@ pub struct Limits {
     /// Open connections, SSE and WebSocket together. Default: 16 384, below the descriptors that
     /// most systems allow a service.
     pub connections: u64,
+    /// Open connections of one client network: an IPv4 address, or the /64 of an IPv6 address.
+    /// Default: 1 024, so that the many people behind one address of an office all fit.
+    ///
+    /// Where a client's address is not known there is no such limit: list your proxies in
+    /// [`Config::trusted_proxies`](crate::Config::trusted_proxies), and on axum serve with
+    /// `realtime::axum::serve` or `into_make_service_with_connect_info`.
+    pub connections_per_ip: u32,
+    /// Open connections of one identity's subject. Default: 64, some tabs on some devices.
+    pub connections_per_subject: u32,
+    /// Handshakes of one client network, refused ones included. Default: 64 per second and 1 024 at
+    /// once, so that an office comes back after a deploy.
+    pub handshakes_per_ip: Rate,
     /// Topics in the table. Default: 65 536, some tens of MiB of empty topics.
     pub topics: usize,
     /// Topics of one subscription. Default: 128, since each is looked at when the subscription has
@@ -28,6 +34,17 @@ pub struct Limits {
     /// How long a client may take to send a request's head, where one of our `serve` helpers or
     /// `configure` sets up the server. Default: 10 s.
     pub header_deadline: Duration,
+    /// Bytes of a request's headers and query. Default: 16 KiB, room for cookies.
+    pub header_bytes: usize,
+    /// Bytes of the first WebSocket message where that has to authenticate. Default: 8 KiB, the
+    /// longest token that headers have room for.
+    pub first_message_bytes: usize,
+    /// Inbound WebSocket messages of one connection, pings and pongs included. Default: 256 per
+    /// second and 1 024 at once; whoever sends more is closed with 4429.
+    pub messages: Rate,
+    /// Bytes that one WebSocket connection sends, framing included. Default: 1 MiB per second and
+    /// 4 MiB at once; whoever sends more is closed with 4429.
+    pub inbound_bytes: Rate,
     /// Bytes of one inbound WebSocket message, all fragments together. Default: 64 KiB.
     pub message_bytes: usize,
     /// Fragments of one inbound WebSocket message. Default: 1 024: a client that sends more is
@@ -45,10 +62,17 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_ip: 1024,
+            connections_per_subject: 64,
+            handshakes_per_ip: Rate::per_second(64).burst(1024),
             topics: 65_536,
             topics_per_subscription: 128,
             event_bytes: 64 * 1024,
             header_deadline: Duration::from_secs(10),
+            header_bytes: 16 * 1024,
+            first_message_bytes: 8 * 1024,
+            messages: Rate::per_second(256).burst(1024),
+            inbound_bytes: Rate::per_second(1024 * 1024).burst(4 * 1024 * 1024),
             message_bytes: 64 * 1024,
             message_fragments: 1024,
             inbox_bytes: 64 * 1024,
@@ -68,7 +92,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    fn gauge(self, counters: &Counters) -> &AtomicU64 {
+    pub(crate) fn gauge(self, counters: &Counters) -> &AtomicU64 {
         match self {
             Self::Sse => &counters.connections_sse,
             Self::WebSocket => &counters.connections_websocket,
@@ -76,59 +100,11 @@ impl Transport {
     }
 }
 
-/// One of the connections that [`Limits::connections`] allows; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    counters: Arc<Counters>,
-    transport: Transport,
-}
-
-impl Permit {
-    /// A permit, unless `max` connections are open.
-    pub(crate) fn acquire(
-        counters: &Arc<Counters>,
-        transport: Transport,
-        max: u64,
-    ) -> Result<Self, TooManyConnections> {
-        let open = &counters.connections;
-        let taken = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < max).then_some(open + 1)
-        });
-        if taken.is_err() {
-            return Err(TooManyConnections { max });
-        }
-        transport.gauge(counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Self { counters: Arc::clone(counters), transport })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.counters.connections.fetch_sub(1, Ordering::Relaxed);
-        self.transport.gauge(&self.counters).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// All connections that are allowed are open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{max} connections are open, and no more are allowed: try again later")]
-pub struct TooManyConnections {
-    max: u64,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn permits_come_back_on_drop() {
-        let counters = Arc::new(Counters::default());
-        let one = Permit::acquire(&counters, Transport::Sse, 2).unwrap();
-        let _two = Permit::acquire(&counters, Transport::WebSocket, 2).unwrap();
-        assert!(Permit::acquire(&counters, Transport::Sse, 2).is_err());
-        drop(one);
-        assert_eq!(counters.connections_sse.load(Ordering::Relaxed), 0);
-        assert_eq!(counters.connections_websocket.load(Ordering::Relaxed), 1);
-        assert!(Permit::acquire(&counters, Transport::Sse, 2).is_ok());
+impl Limits {
+    /// Lets a peer send as fast as it can.
+    pub(crate) fn unpace(&mut self) {
+        self.messages = Rate::per_second(u32::MAX);
+        self.inbound_bytes = Rate::per_second(u32::MAX);
     }
 }

@@ -11,6 +11,11 @@ macro_rules! sse_options {
             self.request.hub()
         }
 
+        /// Whose connection it is, if that is known.
+        pub fn identity(&self) -> Option<&$crate::Identity> {
+            self.request.identity()
+        }
+
         /// Changes the configuration for this stream.
         #[must_use]
         pub fn configure(mut self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
@@ -28,6 +33,11 @@ macro_rules! websocket_options {
         /// The hub.
         pub fn hub(&self) -> &$crate::Hub {
             self.request.hub()
+        }
+
+        /// Whose connection it is, if that is known by now.
+        pub fn identity(&self) -> Option<&$crate::Identity> {
+            self.request.identity()
         }
 
         /// Subscribes the connection. Default: to nothing. The id that the client sent, if it did,

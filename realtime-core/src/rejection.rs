@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::{limits::TooManyConnections, origin::OriginRefused, subscription::SubscribeError};
+use crate::{
+    auth::AuthenticateError, origin::OriginRefused, permits::LimitReached,
+    subscription::SubscribeError,
+};
 
 /// An answer that refuses a request: status, headers and a one-line body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{status}: {}", String::from_utf8_lossy(.body).trim_end())]
+#[error("{status}: {}", self.line())]
 pub struct Rejection {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
@@ -44,6 +47,11 @@ impl Rejection {
     /// The body.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The body as a line of text.
+    pub(crate) fn line(&self) -> String {
+        String::from_utf8_lossy(&self.body).trim_end().to_owned()
     }
 
     pub(crate) fn with_header(
@@ -85,9 +93,31 @@ impl From<OriginRefused> for Rejection {
     }
 }
 
-impl From<TooManyConnections> for Rejection {
-    fn from(error: TooManyConnections) -> Self {
-        Self::new(503, error.to_string()).with_header("retry-after", "5")
+impl From<LimitReached> for Rejection {
+    fn from(reached: LimitReached) -> Self {
+        let (status, retry_after) = match reached {
+            LimitReached::Connections { .. } => (503, 5),
+            LimitReached::Handshakes { retry_after } => (429, retry_after.as_secs() + 1),
+            LimitReached::ConnectionsPerIp { .. } | LimitReached::ConnectionsPerSubject { .. } => {
+                (429, 5)
+            }
+        };
+        Self::new(status, reached.to_string()).with_header("retry-after", retry_after.to_string())
+    }
+}
+
+impl From<AuthenticateError> for Rejection {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            // RFC 6750 §3.1.
+            AuthenticateError::Invalid(_) => Self::new(401, error.to_string())
+                .with_header("www-authenticate", "Bearer error=\"invalid_token\""),
+            // Why is for the log.
+            AuthenticateError::Unavailable(_) => {
+                Self::new(503, "credentials can't be checked now: try again later")
+                    .with_header("retry-after", "5")
+            }
+        }
     }
 }
 

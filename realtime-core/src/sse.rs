@@ -7,13 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::{
+    admission::{Admission, Admits, Candidate, Presents},
+    auth::Identity,
     config::SseConfig,
     head::{RequestHead, last_event_id},
     hub::Hub,
-    limits::{Permit, Transport},
+    limits::Transport,
     log::{Entry, Log},
+    permits::{Principal, PrincipalEnd},
     position::{LastEventId, LastEventIdError},
     rejection::Rejection,
     stats::add,
@@ -44,44 +48,54 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// A request for a stream that has passed admission; what the adapters' extractors hold.
 #[derive(Debug)]
 pub struct Request {
-    hub: Hub,
+    admission: Admission,
     config: SseConfig,
     after: Option<Result<LastEventId, LastEventIdError>>,
     is_event_source: bool,
-    permit: Permit,
 }
 
 impl Request {
-    /// Lets a request in, or says why not.
+    /// Lets a request in at the time `now`, or says why not.
     ///
     /// # Errors
-    /// A [`Rejection`]: 405 for a method but GET, 503 when too many connections are open (a browser
-    /// gets an empty stream instead, which it retries).
-    pub fn accept(hub: &Hub, head: &impl RequestHead) -> Result<Self, Rejection> {
+    /// A [`Rejection`]: 400 for forwarded headers that contradict each other, 401 for credentials
+    /// that are missing or malformed, 403 for an origin that is not allowed, 405 for a method but
+    /// GET, 429 and 503 when a limit is reached, of which a browser gets an empty stream instead,
+    /// which it retries, and 431 for a head that is too large.
+    pub fn accept(
+        hub: &Hub,
+        head: &impl RequestHead,
+        now: Instant,
+    ) -> Result<Candidate<Self>, Rejection> {
+        let config = hub.config().sse;
+        let is_event_source = is_event_source(head);
         let accept = || {
             if head.method() != "GET" {
                 return Err(Rejection::new(405, "an event stream is read with GET")
                     .with_header("allow", "GET"));
             }
-            let is_event_source = is_event_source(head);
-            let config = hub.config().sse;
-            let admitted = hub.admit(Transport::Sse);
-            let permit =
-                admitted.map_err(|full| survivable(full.into(), is_event_source, &config))?;
-            Ok(Self {
-                hub: hub.clone(),
-                config,
-                after: last_event_id(head),
-                is_event_source,
-                permit,
-            })
+            Admission::begin(hub, head, Transport::Sse, now)
         };
-        accept().inspect_err(|_| add(&hub.counters().rejected, 1))
+        let (admission, presents) = accept().map_err(|rejection| {
+            add(&hub.counters().rejected, 1);
+            survivable(rejection, is_event_source, &config)
+        })?;
+        let request = Self { admission, config, after: last_event_id(head), is_event_source };
+        let credentials = match presents {
+            Presents::Credentials(credentials) => Some(credentials),
+            Presents::Nothing | Presents::FirstMessage => None,
+        };
+        Ok(Candidate { request, credentials })
     }
 
     /// The hub.
     pub fn hub(&self) -> &Hub {
-        &self.hub
+        self.admission.hub()
+    }
+
+    /// Whose connection it is, if that is known.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.admission.identity()
     }
 
     /// Changes the configuration for this stream.
@@ -95,19 +109,39 @@ impl Request {
     /// resumed after.
     ///
     /// # Errors
-    /// A [`Rejection`]: 400 for bad topics, 503 when the hub's table is full (a browser gets an empty
-    /// stream instead, which it retries).
+    /// A [`Rejection`]: 400 for bad topics, 403 for topics that are not permitted, 503 when the hub's
+    /// table is full (a browser gets an empty stream instead, which it retries).
     pub fn open(
         self,
         request: impl Into<Subscribe>,
         now: Instant,
     ) -> Result<EventStream, Rejection> {
         let request = request.into().or_after(self.after);
-        let subscription = self.hub.subscribe_at(request, now).map_err(|error| {
-            add(&self.hub.counters().rejected, 1);
+        let subscription = self.admission.subscribe(request, now).map_err(|error| {
+            add(&self.admission.hub().counters().rejected, 1);
             survivable(error.into(), self.is_event_source, &self.config)
         })?;
-        Ok(EventStream::new(subscription, self.config, self.permit, now))
+        Ok(EventStream::new(subscription, self.config, self.admission, now))
+    }
+}
+
+#[cfg(test)]
+impl Request {
+    /// Lets a request in that presents nothing.
+    #[allow(clippy::disallowed_methods, reason = "a test has a clock")]
+    pub(crate) fn let_in(hub: &Hub, head: &impl RequestHead) -> Result<Self, Rejection> {
+        let candidate = Self::accept(hub, head, Instant::now())?;
+        Ok(candidate.anonymous().expect("nothing to check"))
+    }
+}
+
+impl Admits for Request {
+    fn admission(&mut self) -> &mut Admission {
+        &mut self.admission
+    }
+
+    fn refusal(&self, rejection: Rejection) -> Rejection {
+        survivable(rejection, self.is_event_source, &self.config)
     }
 }
 
@@ -120,20 +154,26 @@ pub struct EventStream {
     heartbeat_at: Instant,
     preamble: Option<Bytes>,
     ended: bool,
-    _permit: Permit,
+    admission: Admission,
 }
 
 impl EventStream {
-    fn new(subscription: Subscription, config: SseConfig, permit: Permit, now: Instant) -> Self {
+    fn new(
+        subscription: Subscription,
+        config: SseConfig,
+        admission: Admission,
+        now: Instant,
+    ) -> Self {
         let preamble =
             Some(encode::preamble(jittered_retry(&config), subscription.last_event_id()));
         let heartbeat_at = later(now, config.heartbeat);
-        Self { subscription, config, heartbeat_at, preamble, ended: false, _permit: permit }
+        Self { subscription, config, heartbeat_at, preamble, ended: false, admission }
     }
 
     /// When [`poll_next`](Self::poll_next) wants to be called again though no event wakes it.
     pub fn deadline(&self) -> Instant {
-        self.heartbeat_at
+        let expires_at = self.admission.principal().and_then(Principal::expires_at);
+        expires_at.map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
     }
 
     /// The next bytes: everything that is pending in one piece, up to 64 KiB and one event. `None`
@@ -143,18 +183,32 @@ impl EventStream {
             return Poll::Ready(None);
         }
         let mut take = TakeBlocks::new(self.preamble.take(), self.config.binary);
-        let polled = self.subscription.poll_take(cx, &mut take, now);
-        self.ended = self.subscription.has_ended();
-        if polled.is_pending() && take.is_empty() {
-            if now < self.heartbeat_at {
-                return Poll::Pending;
+        if let Some(reason) = self.identity_end(cx, now) {
+            take.push(encode::bye(&reason));
+            self.ended = true;
+        } else {
+            let polled = self.subscription.poll_take(cx, &mut take, now);
+            self.ended = self.subscription.has_ended();
+            if polled.is_pending() && take.is_empty() {
+                if now < self.heartbeat_at {
+                    return Poll::Pending;
+                }
+                take.push(Bytes::from_static(encode::HEARTBEAT));
             }
-            take.push(Bytes::from_static(encode::HEARTBEAT));
         }
         self.heartbeat_at = later(now, self.config.heartbeat);
         let bytes = take.into_bytes();
         add(&self.subscription.hub().counters().bytes_sent, bytes.len() as u64);
         Poll::Ready(Some(bytes))
+    }
+
+    /// Why the identity no longer stands for this stream.
+    fn identity_end(&self, cx: &Context<'_>, now: Instant) -> Option<ByteString> {
+        match self.admission.principal()?.poll_end(cx, now) {
+            Poll::Ready(PrincipalEnd::Expired) => Some(ByteString::from_static("expired")),
+            Poll::Ready(PrincipalEnd::Revoked(reason)) => Some(reason),
+            Poll::Pending => None,
+        }
     }
 }
 
@@ -230,7 +284,7 @@ fn is_event_source(head: &impl RequestHead) -> bool {
 
 /// The refusal itself, or for overload of a browser one that it survives.
 fn survivable(refusal: Rejection, is_event_source: bool, config: &SseConfig) -> Rejection {
-    if is_event_source && refusal.status() == 503 {
+    if is_event_source && matches!(refusal.status(), 429 | 503) {
         Rejection::event_stream(encode::refusal(jittered_retry(config), "overloaded"))
     } else {
         refusal

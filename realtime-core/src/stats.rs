@@ -13,6 +13,8 @@ pub struct HubStats {
     pub connections_sse: u64,
     /// Gauge: open WebSocket connections.
     pub connections_websocket: u64,
+    /// Gauge: subjects of identities that have connections.
+    pub identities: u64,
     /// Gauge: subscriptions, those of connections included.
     pub subscriptions: u64,
     /// Gauge: topics in the table.
@@ -75,6 +77,7 @@ impl Counters {
             rejected: read(&self.rejected),
             messages_received: read(&self.messages_received),
             bytes_sent: read(&self.bytes_sent),
+            identities: 0,
             topics: 0,
             retained_bytes: 0,
             max_lag: 0,

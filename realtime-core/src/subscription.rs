@@ -94,6 +94,8 @@ pub struct Subscription {
     counts: SubscriptionCounts,
     reset: Option<Reset>,
     ended: bool,
+    /// Whether the hub counts it.
+    is_counted: bool,
 }
 
 /// A topic of a subscription.
@@ -117,6 +119,21 @@ pub(crate) trait Take {
 }
 
 impl Subscription {
+    /// The one of a connection that may not subscribe yet; it counts for nothing.
+    pub(crate) fn to_nothing(hub: &Hub) -> Self {
+        let policy = Policy { overflow: hub.config().overflow, limit: hub.config().lag };
+        Self {
+            hub: hub.clone(),
+            topics: Vec::new(),
+            policy,
+            taken: hub.visible(),
+            counts: SubscriptionCounts::default(),
+            reset: None,
+            ended: false,
+            is_counted: false,
+        }
+    }
+
     /// The hub that it is of.
     pub fn hub(&self) -> &Hub {
         &self.hub
@@ -348,7 +365,10 @@ impl Drop for Subscription {
             let topic = topic.clone();
             self.remove(&topic);
         }
-        self.hub.counters().subscriptions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if self.is_counted {
+            let open = &self.hub.counters().subscriptions;
+            open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 }
 

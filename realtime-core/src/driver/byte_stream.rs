@@ -109,9 +109,7 @@ where
             let now = now();
             let wanted_input = this.session.wants_input();
             let input = this.poll_input(cx, now);
-            if let Poll::Ready(cause) = this.handler.poll(cx) {
-                this.session.handler_ended(cause, now);
-            }
+            this.handler.run(cx, &mut this.session, now);
             if this.session.poll_transmit(cx, now).is_ready()
                 && let Some(chunk) = this.session.pop_chunk()
             {

@@ -78,9 +78,7 @@ where
             let now = now();
             let wanted_input = self.session.wants_input();
             let read = self.poll_read(cx, now);
-            if let Poll::Ready(cause) = self.handler.poll(cx) {
-                self.session.handler_ended(cause, now);
-            }
+            self.handler.run(cx, &mut self.session, now);
             let wrote = self.poll_write(cx, now);
             if let Status::Ended { cause, linger } = self.session.status() {
                 return Poll::Ready((cause, linger));

@@ -6,9 +6,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
-use crate::ws::{CloseCause, Outcome};
+use super::admit::Identifying;
+use crate::ws::{CloseCause, Outcome, Session, Socket};
 
 /// A handler that may move between threads.
 pub type BoxHandler = Pin<Box<dyn Future<Output = CloseCause> + Send>>;
@@ -16,25 +18,40 @@ pub type BoxHandler = Pin<Box<dyn Future<Output = CloseCause> + Send>>;
 /// A handler that stays on its thread.
 pub type LocalBoxHandler = Pin<Box<dyn Future<Output = CloseCause>>>;
 
-/// Turns a handler's future into one that ends with the cause to close with.
-pub async fn handler<F>(future: F) -> CloseCause
+/// Calls a handler, when this is first polled, and gives the cause to close with when it has ended.
+pub async fn handler<F, R>(handler: F, socket: Socket) -> CloseCause
 where
-    F: Future<Output: Outcome>,
+    F: FnOnce(Socket) -> R,
+    R: Future<Output: Outcome>,
 {
-    future.await.into_cause()
+    handler(socket).await.into_cause()
 }
 
-/// A handler while it runs; gone when it has ended.
-pub(super) struct Running<H>(Option<H>);
+/// A handler while it runs, gone when it has ended, and what comes before it.
+pub(super) struct Running<H> {
+    handler: Option<H>,
+    identifying: Identifying,
+}
 
 impl<H: Future<Output = CloseCause> + Unpin> Running<H> {
     pub(super) fn new(handler: Option<H>) -> Self {
-        Self(handler)
+        Self { handler, identifying: Identifying::default() }
+    }
+
+    /// Lets what is to run beside the session run: the check of who its peer is, and once that is
+    /// known, the handler.
+    pub(super) fn run(&mut self, cx: &mut Context<'_>, session: &mut Session, now: Instant) {
+        self.identifying.poll(cx, session, now);
+        if session.is_admitted()
+            && let Poll::Ready(cause) = self.poll(cx)
+        {
+            session.handler_ended(cause, now);
+        }
     }
 
     /// Ready, once, with the cause to close with; a panic is one.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
-        let Some(handler) = &mut self.0 else { return Poll::Pending };
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
+        let Some(handler) = &mut self.handler else { return Poll::Pending };
         // A handler that panicked is dropped and never looked at again.
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(handler).poll(cx)));
         let cause = match polled {
@@ -51,7 +68,7 @@ impl<H: Future<Output = CloseCause> + Unpin> Running<H> {
 
     /// Drops the handler.
     pub(super) fn stop(&mut self) {
-        let handler = self.0.take();
+        let handler = self.handler.take();
         // Dropping it runs user code as well.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
     }
@@ -59,6 +76,6 @@ impl<H: Future<Output = CloseCause> + Unpin> Running<H> {
 
 impl<H> fmt::Debug for Running<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Running").field(&self.0.is_some()).finish()
+        f.debug_struct("Running").field("handler", &self.handler.is_some()).finish_non_exhaustive()
     }
 }

@@ -119,9 +119,7 @@ where
             let now = now();
             let wanted_input = self.session.wants_input();
             let received = self.poll_receive(cx, now);
-            if let Poll::Ready(cause) = self.handler.poll(cx) {
-                self.session.handler_ended(cause, now);
-            }
+            self.handler.run(cx, &mut self.session, now);
             let sent = self.poll_send(cx, now);
             if let Status::Ended { cause, .. } = self.session.status() {
                 return Poll::Ready(cause);

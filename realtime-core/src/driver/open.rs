@@ -4,6 +4,7 @@ use std::{future::Future, io, time::Duration};
 
 use super::{BoxHandler, LocalBoxHandler, MessageTransport, Messages, handler, now};
 use crate::{
+    hub::Hub,
     rejection::Rejection,
     subscription::Subscribe,
     ws::{Accepted, CloseCause, Outcome, Request, Session, Socket},
@@ -23,6 +24,14 @@ pub fn open(request: Request) -> Result<(Accepted, Session), Rejection> {
 /// See [`Request::open_with_socket`].
 pub fn open_with_socket(request: Request) -> Result<(Accepted, Session, Socket), Rejection> {
     request.open_with_socket(now())
+}
+
+/// Lets a connection join that a framework has let in; see [`Request::attach`].
+///
+/// # Errors
+/// See [`Request::attach`].
+pub fn attach(hub: &Hub) -> Result<Request, Rejection> {
+    Request::attach(hub, now())
 }
 
 /// A socket that a framework has made and that is to join a hub.
@@ -64,11 +73,11 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// Dropping this drops the connection and the handler.
     pub async fn run<F, R>(self, run: F) -> Result<CloseCause, Rejection>
     where
-        F: FnOnce(Socket) -> R,
+        F: FnOnce(Socket) -> R + Send + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
         let (_, session, socket) = open_with_socket(self.request)?;
-        let running: BoxHandler = Box::pin(handler(run(socket)));
+        let running: BoxHandler = Box::pin(handler(run, socket));
         Ok(Messages::new(self.transport, session, Some(running)).await)
     }
 
@@ -81,11 +90,11 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// Dropping this drops the connection and the handler.
     pub async fn run_local<F, R>(self, run: F) -> Result<CloseCause, Rejection>
     where
-        F: FnOnce(Socket) -> R,
+        F: FnOnce(Socket) -> R + 'static,
         R: Future<Output: Outcome> + 'static,
     {
         let (_, session, socket) = open_with_socket(self.request)?;
-        let running: LocalBoxHandler = Box::pin(handler(run(socket)));
+        let running: LocalBoxHandler = Box::pin(handler(run, socket));
         Ok(Messages::new(self.transport, session, Some(running)).await)
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    Event, Hub,
+    Event, Hub, Limits,
     head::testing::Head,
     ws::{CloseCause, Format, Message, Outcome, Request, Session, Socket},
 };
@@ -41,16 +41,21 @@ fn close(code: u16, reason: &str) -> Written {
     (opcode::CLOSE, [&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
+/// A hub whose clients may send as fast as they can.
+fn unpaced() -> Hub {
+    Hub::builder().limits(Limits::unpace).build().unwrap()
+}
+
 /// A session that is subscribed to the topic `a` and gets its events as they are.
 fn session(hub: &Hub) -> (Session, Socket) {
-    let request = Request::accept(hub, &Head::websocket()).unwrap();
+    let request = Request::let_in(hub, &Head::websocket()).unwrap();
     let request = request.format(Format::Raw).subscribe("a");
     let (_, session, socket) = request.open_with_socket(now()).unwrap();
     (session, socket)
 }
 
 fn boxed<F: Future<Output: Outcome> + Send + 'static>(future: F) -> BoxHandler {
-    Box::pin(handler(future))
+    Box::pin(async { future.await.into_cause() })
 }
 
 async fn echo(mut socket: Socket) {

@@ -12,6 +12,7 @@ pub(crate) struct Head {
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) authority: Option<String>,
     pub(crate) protocol: Option<String>,
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Head {
@@ -23,6 +24,7 @@ impl Head {
             headers: Vec::new(),
             authority: None,
             protocol: None,
+            peer: None,
         }
     }
 
@@ -96,6 +98,11 @@ impl RequestHead for Head {
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        None
+        self.peer
+    }
+
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.sum::<usize>() + self.query.as_ref().map_or(0, String::len)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Hub;
 use crate::{
+    auth::{Authentication, Authorize, Authorizer},
     broker::{Broker, LocalBroker},
     config::{Config, ConfigError, SseConfig, WebSocketConfig},
     limits::Limits,
@@ -63,6 +64,30 @@ impl HubBuilder {
     /// Sets [`Config::origin`].
     pub fn origin(mut self, origin: OriginPolicy) -> Self {
         self.config.origin = origin;
+        self
+    }
+
+    /// Sets [`Config::authentication`].
+    pub fn authentication(mut self, authentication: Authentication) -> Self {
+        self.config.authentication = Some(authentication);
+        self
+    }
+
+    /// Sets [`Config::authorize`].
+    ///
+    /// ```
+    /// use realtime_core::{Action, Hub, Identity, TopicName};
+    ///
+    /// let hub = Hub::builder()
+    ///     .authorize(|identity: Option<&Identity>, action, topic: &TopicName| {
+    ///         let own = identity.map(|identity| format!("user.{}", identity.subject()));
+    ///         action == Action::Subscribe && own.is_some_and(|own| topic.as_str() == own)
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), realtime_core::ConfigError>(())
+    /// ```
+    pub fn authorize(mut self, authorize: impl Authorize) -> Self {
+        self.config.authorize = Some(Authorizer::new(authorize));
         self
     }
 

@@ -30,7 +30,7 @@ impl Client {
         configure: impl FnOnce(&mut SseConfig),
     ) -> Self {
         let start = Instant::now();
-        let accepted = Request::accept(hub, head).unwrap().configure(configure);
+        let accepted = Request::let_in(hub, head).unwrap().configure(configure);
         let stream = accepted.open(request, start).unwrap();
         Self { stream, parser: Parser::new(), start }
     }

@@ -73,6 +73,7 @@ impl Hub {
             counts: SubscriptionCounts::default(),
             reset,
             ended: false,
+            is_counted: true,
         })
     }
 

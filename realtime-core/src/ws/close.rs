@@ -31,6 +31,16 @@ impl CloseCode {
     /// 1013: overloaded, or the client is too slow; come back later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
+    /// 4401: no identity, or one that has expired or was revoked; don't retry with the same
+    /// credentials.
+    pub const UNAUTHENTICATED: Self = Self(4401);
+    /// 4403: the identity may not do this.
+    pub const FORBIDDEN: Self = Self(4403);
+    /// 4408: the client did not authenticate in time.
+    pub const AUTHENTICATION_TIMEOUT: Self = Self(4408);
+    /// 4429: too many messages, bytes or connections.
+    pub const TOO_FAST: Self = Self(4429);
+
     /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
     /// and some for inside use (1005, 1006, 1015).
     pub fn new(code: u16) -> Option<Self> {
@@ -129,6 +139,25 @@ pub enum CloseCause {
     MessageTooBig,
     /// The peer sent a message in more fragments than are allowed.
     TooManyFragments,
+    /// The peer sent more than [`Limits::messages`](crate::Limits::messages) or
+    /// [`Limits::inbound_bytes`](crate::Limits::inbound_bytes) allow.
+    TooFast,
+    /// What the peer presented in a message proves no identity, for this reason.
+    Unauthenticated(ByteString),
+    /// The identity has expired and was not refreshed.
+    Expired,
+    /// The identity was revoked by [`Hub::disconnect`](crate::Hub::disconnect), for this reason.
+    Revoked(ByteString),
+    /// The identity may not do what the connection is for.
+    Forbidden(ByteString),
+    /// The peer did not authenticate in time.
+    AuthenticationDeadline,
+    /// What the peer presented could not be checked now.
+    AuthenticationUnavailable,
+    /// The identity has as many connections as it may.
+    TooManyConnections,
+    /// The hub's table of topics is full.
+    Overloaded,
     /// The subscription lagged under [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     SlowConsumer,
     /// The peer took no byte for the length of the write deadline.
@@ -151,6 +180,15 @@ impl CloseCause {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::MessageTooBig => "message_too_big",
             Self::TooManyFragments => "too_many_fragments",
+            Self::TooFast => "too_fast",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Expired => "expired",
+            Self::Revoked(_) => "revoked",
+            Self::Forbidden(_) => "forbidden",
+            Self::AuthenticationDeadline => "authentication_deadline",
+            Self::AuthenticationUnavailable => "authentication_unavailable",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
@@ -174,6 +212,20 @@ impl CloseCause {
             Self::InvalidUtf8 => (CloseCode::INVALID_PAYLOAD, "invalid UTF-8"),
             Self::MessageTooBig => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
             Self::TooManyFragments => (CloseCode::POLICY_VIOLATION, "too many fragments"),
+            Self::TooFast => (CloseCode::TOO_FAST, "too fast"),
+            Self::Unauthenticated(reason) | Self::Revoked(reason) => {
+                (CloseCode::UNAUTHENTICATED, &**reason)
+            }
+            Self::Expired => (CloseCode::UNAUTHENTICATED, "expired"),
+            Self::Forbidden(reason) => (CloseCode::FORBIDDEN, &**reason),
+            Self::AuthenticationDeadline => {
+                (CloseCode::AUTHENTICATION_TIMEOUT, "authentication timeout")
+            }
+            Self::AuthenticationUnavailable => {
+                (CloseCode::TRY_AGAIN_LATER, "credentials can't be checked now")
+            }
+            Self::TooManyConnections => (CloseCode::TOO_FAST, "too many connections"),
+            Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
@@ -189,6 +241,7 @@ impl CloseCause {
                 | Self::InvalidUtf8
                 | Self::MessageTooBig
                 | Self::TooManyFragments
+                | Self::TooFast
         )
     }
 }

@@ -1,14 +1,18 @@
 //! The opening handshake (RFC 6455 §4.2, RFC 8441 §4): head checks, then accept or reject.
 
+use std::time::Instant;
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use sha1::{Digest, Sha1};
 
-use super::{Format, Session, socket::Socket};
+use super::{Format, Session, session::Setup, socket::Socket};
 use crate::{
+    admission::{Admission, Admits, Candidate, Presents},
+    auth::{CredentialSource, Identity, SUBPROTOCOL_PREFIX},
     config::WebSocketConfig,
-    head::{HttpVersion, RequestHead, last_event_id},
+    head::{HttpVersion, RequestHead, header_tokens, last_event_id},
     hub::Hub,
-    limits::{Limits, Permit, Transport},
+    limits::{Limits, Transport},
     position::{LastEventId, LastEventIdError},
     rejection::Rejection,
     stats::add,
@@ -18,7 +22,7 @@ use crate::{
 /// A handshake that has passed admission; what the adapters' extractors hold.
 #[derive(Debug)]
 pub struct Request {
-    hub: Hub,
+    admission: Admission,
     config: WebSocketConfig,
     limits: Limits,
     format: Format,
@@ -26,7 +30,7 @@ pub struct Request {
     after: Option<Result<LastEventId, LastEventIdError>>,
     accepted: Accepted,
     offered: Vec<String>,
-    permit: Permit,
+    awaits_token: bool,
 }
 
 /// What the handshake's answer is.
@@ -40,30 +44,46 @@ pub struct Accepted {
 }
 
 impl Request {
-    /// Lets a handshake in, or says why not.
+    /// Lets a handshake in at the time `now`, or says why not.
     ///
     /// # Errors
-    /// A [`Rejection`]: 400 for a handshake that breaks RFC 6455, 403 for an origin that is not
-    /// allowed, 405 for a wrong method, 426 for no upgrade or a version but 13, 503 when too many
-    /// connections are open.
-    pub fn accept(hub: &Hub, head: &impl RequestHead) -> Result<Self, Rejection> {
+    /// A [`Rejection`]: 400 for a handshake that breaks RFC 6455 and for forwarded headers that
+    /// contradict each other, 401 for credentials that are missing or malformed, 403 for an origin
+    /// that is not allowed, 405 for a wrong method, 426 for no upgrade or a version but 13, 429 and
+    /// 503 when a limit is reached, 431 for a head that is too large.
+    pub fn accept(
+        hub: &Hub,
+        head: &impl RequestHead,
+        now: Instant,
+    ) -> Result<Candidate<Self>, Rejection> {
         let accept = || {
             let accepted = check(head)?;
-            let permit = hub.admit(Transport::WebSocket)?;
-            hub.config().origin.check(head.header_values("origin"), head.authority())?;
-            Ok(Self {
-                hub: hub.clone(),
-                config: hub.config().websocket,
-                limits: hub.config().limits,
-                format: Format::default(),
-                subscribe: Subscribe::none(),
-                after: last_event_id(head),
-                accepted,
-                offered: tokens(head, "sec-websocket-protocol").map(str::to_owned).collect(),
-                permit,
-            })
+            let (admission, presents) = Admission::begin(hub, head, Transport::WebSocket, now)?;
+            Ok((accepted, admission, presents))
         };
-        accept().inspect_err(|_| add(&hub.counters().rejected, 1))
+        let (accepted, admission, presents) =
+            accept().inspect_err(|_: &Rejection| add(&hub.counters().rejected, 1))?;
+        let mut request = Self::new(admission, accepted);
+        request.after = last_event_id(head);
+        let offered = header_tokens(head, "sec-websocket-protocol");
+        request.offered = offered
+            .filter(|protocol| !protocol.starts_with(SUBPROTOCOL_PREFIX))
+            .map(str::to_owned)
+            .collect();
+        request.awaits_token = presents == Presents::FirstMessage;
+        let credentials = match presents {
+            Presents::Credentials(credentials) => Some(credentials),
+            Presents::Nothing | Presents::FirstMessage => None,
+        };
+        // A browser that offers any protocol wants one back, so one that offers its token needs
+        // another beside it.
+        let is_token_offered = credentials
+            .as_ref()
+            .is_some_and(|credentials| credentials.source == CredentialSource::Subprotocol);
+        if is_token_offered {
+            request = request.protocols(&[DEFAULT_PROTOCOL]);
+        }
+        Ok(Candidate { request, credentials })
     }
 
     /// A connection that a framework has let in already: no admission but the number of
@@ -71,25 +91,37 @@ impl Request {
     ///
     /// # Errors
     /// A [`Rejection`] with 503 when too many connections are open.
-    pub fn attach(hub: &Hub) -> Result<Self, Rejection> {
-        let permit =
-            hub.admit(Transport::WebSocket).inspect_err(|_| add(&hub.counters().rejected, 1))?;
-        Ok(Self {
-            hub: hub.clone(),
-            config: hub.config().websocket,
-            limits: hub.config().limits,
+    pub fn attach(hub: &Hub, now: Instant) -> Result<Self, Rejection> {
+        let permit = hub
+            .admit(Transport::WebSocket, None, now)
+            .inspect_err(|_| add(&hub.counters().rejected, 1))?;
+        let accepted = Accepted { status: 101, headers: Vec::new() };
+        Ok(Self::new(Admission::with(hub, permit), accepted))
+    }
+
+    fn new(admission: Admission, accepted: Accepted) -> Self {
+        let config = admission.hub().config();
+        Self {
+            config: config.websocket,
+            limits: config.limits,
             format: Format::default(),
             subscribe: Subscribe::none(),
             after: None,
-            accepted: Accepted { status: 101, headers: Vec::new() },
+            accepted,
             offered: Vec::new(),
-            permit,
-        })
+            awaits_token: false,
+            admission,
+        }
     }
 
     /// The hub.
     pub fn hub(&self) -> &Hub {
-        &self.hub
+        self.admission.hub()
+    }
+
+    /// Whose connection it is, if that is known by now.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.admission.identity()
     }
 
     /// Subscribes the connection. Default: to nothing.
@@ -136,32 +168,53 @@ impl Request {
     /// is discarded.
     ///
     /// # Errors
-    /// A [`Rejection`]: 400 for bad topics, 503 when the hub's table is full.
-    pub fn open(self, now: std::time::Instant) -> Result<(Accepted, Session), Rejection> {
+    /// A [`Rejection`]: 400 for bad topics, 403 for topics that are not permitted, 503 when the hub's
+    /// table is full. A client that has yet to authenticate is closed instead once it has.
+    pub fn open(self, now: Instant) -> Result<(Accepted, Session), Rejection> {
         let request = self.subscribe.or_after(self.after);
-        let subscription = self
-            .hub
-            .subscribe_at(request, now)
-            .inspect_err(|_| add(&self.hub.counters().rejected, 1))?;
-        let session =
-            Session::new(subscription, self.format, self.config, &self.limits, self.permit, now);
+        let setup = Setup { format: self.format, config: self.config, limits: self.limits };
+        let session = if self.awaits_token {
+            Session::awaiting_token(request, setup, self.admission, now)
+        } else {
+            Session::open(request, setup, self.admission, now)?
+        };
         Ok((self.accepted, session))
     }
 
     /// Subscribes and makes the session of a connection, and the socket for its handler.
     ///
     /// # Errors
-    /// A [`Rejection`]: 400 for bad topics, 503 when the hub's table is full.
-    pub fn open_with_socket(
-        self,
-        now: std::time::Instant,
-    ) -> Result<(Accepted, Session, Socket), Rejection> {
+    /// See [`open`](Self::open).
+    pub fn open_with_socket(self, now: Instant) -> Result<(Accepted, Session, Socket), Rejection> {
         let limits = self.limits;
         let (accepted, mut session) = self.open(now)?;
         let socket = session.socket(&limits);
         Ok((accepted, session, socket))
     }
 }
+
+#[cfg(test)]
+impl Request {
+    /// Lets a request in that presents nothing.
+    #[allow(clippy::disallowed_methods, reason = "a test has a clock")]
+    pub(crate) fn let_in(hub: &Hub, head: &impl RequestHead) -> Result<Self, Rejection> {
+        let candidate = Self::accept(hub, head, Instant::now())?;
+        Ok(candidate.anonymous().expect("nothing to check"))
+    }
+}
+
+impl Admits for Request {
+    fn admission(&mut self) -> &mut Admission {
+        &mut self.admission
+    }
+
+    fn refusal(&self, rejection: Rejection) -> Rejection {
+        rejection
+    }
+}
+
+/// The subprotocol that is agreed on beside a token when the endpoint has none of its own.
+const DEFAULT_PROTOCOL: &str = "realtime";
 
 fn check(head: &impl RequestHead) -> Result<Accepted, Rejection> {
     if head.version() >= HttpVersion::Http2 {
@@ -178,7 +231,8 @@ fn check(head: &impl RequestHead) -> Result<Accepted, Rejection> {
     if head.header_values("host").count() != 1 {
         return refuse("a WebSocket handshake needs one Host header");
     }
-    let has = |name, token: &str| tokens(head, name).any(|it| it.eq_ignore_ascii_case(token));
+    let has =
+        |name, token: &str| header_tokens(head, name).any(|it| it.eq_ignore_ascii_case(token));
     if !has("upgrade", "websocket") || !has("connection", "upgrade") {
         return Err(Rejection::new(
             426,
@@ -238,15 +292,6 @@ fn accept_value(key: &[u8]) -> String {
         .chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
         .finalize();
     BASE64.encode(hash)
-}
-
-/// The tokens of a header that is a comma-separated list.
-fn tokens<'a>(head: &'a impl RequestHead, name: &'a str) -> impl Iterator<Item = &'a str> {
-    head.header_values(name)
-        .filter_map(|value| std::str::from_utf8(value).ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

@@ -16,22 +16,31 @@ use super::{
     socket::{Change, Shared, Socket},
 };
 use crate::{
+    admission::Admission,
     config::WebSocketConfig,
-    limits::{Limits, Permit},
+    limits::Limits,
+    rejection::Rejection,
     stats::add,
-    subscription::Subscription,
+    subscription::{Subscribe, Subscription},
 };
 
 mod closing;
+mod identification;
 mod outgoing;
+mod pace;
 mod take;
 
 use closing::{Peer, Phase};
+use identification::Identification;
 use outgoing::Outgoing;
+use pace::Pace;
 use take::TakeFrames;
 
 /// As much as a session has in writing at once, unless one event or message is larger.
 pub(crate) const WRITE_BYTES: usize = 64 * 1024;
+
+/// The most fragments of the message that says who the peer is.
+const FIRST_MESSAGE_FRAGMENTS: u32 = 16;
 
 /// One WebSocket connection: bytes in, bytes out, deadlines.
 ///
@@ -53,7 +62,17 @@ pub struct Session {
     blocked_since: Option<Instant>,
     /// Input that was read while the handler had no room; at most one read's worth.
     unread: Bytes,
-    _permit: Permit,
+    pace: Pace,
+    identification: Identification,
+    admission: Admission,
+}
+
+/// How a connection is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) format: Format,
+    pub(super) config: WebSocketConfig,
+    pub(super) limits: Limits,
 }
 
 /// What the caller is to do with the connection.
@@ -73,38 +92,76 @@ pub enum Status {
 }
 
 impl Session {
-    pub(super) fn new(
-        subscription: Subscription,
-        format: Format,
-        config: WebSocketConfig,
-        limits: &Limits,
-        permit: Permit,
+    /// A session that is subscribed to what `request` says.
+    pub(super) fn open(
+        request: Subscribe,
+        setup: Setup,
+        admission: Admission,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let subscription = admission
+            .subscribe(request, now)
+            .inspect_err(|_| add(&admission.hub().counters().rejected, 1))?;
+        let decoder = Decoder::new(setup.limits.message_bytes, setup.limits.message_fragments);
+        let identification = Identification::done(admission.hub());
+        let mut session = Self::new(subscription, decoder, identification, setup, admission, now);
+        session.tell_ready();
+        Ok(session)
+    }
+
+    /// A session that does nothing until its peer has said in a message who it is, and then what
+    /// `request` says.
+    pub(super) fn awaiting_token(
+        request: Subscribe,
+        setup: Setup,
+        admission: Admission,
         now: Instant,
     ) -> Self {
-        let mut outgoing = Outgoing::default();
-        if subscription.topics().next().is_some() {
-            outgoing.extend(format.ready(subscription.last_event_id()));
-        }
+        let subscription = Subscription::to_nothing(admission.hub());
+        let decoder = Decoder::new(setup.limits.first_message_bytes, FIRST_MESSAGE_FRAGMENTS);
+        let identification = Identification::awaiting(admission.hub(), request, &setup.limits, now);
+        Self::new(subscription, decoder, identification, setup, admission, now)
+    }
+
+    fn new(
+        subscription: Subscription,
+        decoder: Decoder,
+        identification: Identification,
+        setup: Setup,
+        admission: Admission,
+        now: Instant,
+    ) -> Self {
         Self {
             subscription,
-            format,
-            config,
-            decoder: Decoder::new(limits.message_bytes, limits.message_fragments),
-            outgoing,
+            format: setup.format,
+            config: setup.config,
+            decoder,
+            outgoing: Outgoing::default(),
             shared: None,
             phase: Phase::Open,
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
             unread: Bytes::new(),
-            _permit: permit,
+            pace: Pace::new(&setup.limits, now),
+            identification,
+            admission,
+        }
+    }
+
+    /// Tells the client where it starts, if it has topics.
+    fn tell_ready(&mut self) {
+        if self.subscription.topics().next().is_some() {
+            self.outgoing.extend(self.format.ready(self.subscription.last_event_id()));
         }
     }
 
     /// Makes the handler's end.
     pub(super) fn socket(&mut self, limits: &Limits) -> Socket {
         let topics = self.subscription.topics().count();
-        let (socket, shared) = Shared::pair(self.subscription.hub().clone(), limits, topics);
+        let hub = self.subscription.hub().clone();
+        let (socket, shared) = Shared::pair(hub, limits, topics);
+        shared.set_identity(self.admission.identity().cloned());
         self.shared = Some(shared);
         socket
     }
@@ -129,6 +186,9 @@ impl Session {
     /// Takes bytes that the peer sent.
     pub fn receive(&mut self, input: &[u8], now: Instant) {
         self.heard(now);
+        if self.is_open() && self.pace.bytes(input.len(), now) {
+            return self.fail(CloseCause::TooFast, now);
+        }
         if self.unread.is_empty() {
             let rest = self.decode(input, now);
             self.unread = Bytes::copy_from_slice(rest);
@@ -140,7 +200,14 @@ impl Session {
     /// Takes what the peer sent as a whole, for sockets that a framework has made.
     pub fn receive_incoming(&mut self, incoming: Incoming, now: Instant) {
         self.heard(now);
-        if self.accepts_frames() {
+        let bytes = match &incoming {
+            Incoming::Message(message) => message.len(),
+            Incoming::Ping(payload) => payload.len(),
+            Incoming::Pong | Incoming::Close(_) => 0,
+        };
+        if self.is_open() && self.pace.bytes(bytes, now) {
+            self.fail(CloseCause::TooFast, now);
+        } else if self.accepts_frames() {
             self.handle(incoming, now);
         }
     }
@@ -158,6 +225,9 @@ impl Session {
             shared.register(cx);
         }
         self.decode_unread(now);
+        if self.is_open() {
+            self.check_identity(cx, now);
+        }
         self.apply_changes();
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
@@ -228,10 +298,13 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn deadline(&self) -> Instant {
         let phase = match &self.phase {
-            Phase::Open => match self.pinged_at {
-                Some(at) => later(at, self.config.pong_deadline),
-                None => later(self.heard_at, self.config.ping_interval),
-            },
+            Phase::Open => {
+                let life = match self.pinged_at {
+                    Some(at) => later(at, self.config.pong_deadline),
+                    None => later(self.heard_at, self.config.ping_interval),
+                };
+                self.identity_deadline().map_or(life, |identity| identity.min(life))
+            }
             Phase::Closing(closing) if closing.sent => self.close_by(closing.since),
             // The other half is for the peer to read the Close and answer.
             Phase::Closing(closing) => later(closing.since, self.config.close_deadline / 2),
@@ -249,6 +322,9 @@ impl Session {
             return self.end(CloseCause::WriteDeadline, false);
         }
         match &self.phase {
+            Phase::Open if self.identity_deadline().is_some_and(|deadline| now >= deadline) => {
+                self.handle_identity_timeout(now);
+            }
             Phase::Open => self.check_life(now),
             Phase::Closing(closing) if !closing.sent => self.send_close_now(),
             Phase::Closing(closing) => {
@@ -307,7 +383,9 @@ impl Session {
 
     fn has_room(&self) -> bool {
         // While closing, messages are read over to find the peer's Close.
-        !self.is_open() || self.shared.as_ref().is_none_or(|shared| shared.has_room())
+        !self.is_open()
+            || (!self.identification.is_checking()
+                && self.shared.as_ref().is_none_or(|shared| shared.has_room()))
     }
 
     fn decode_unread(&mut self, now: Instant) {
@@ -346,10 +424,14 @@ impl Session {
     }
 
     fn handle(&mut self, incoming: Incoming, now: Instant) {
+        if self.is_open() && self.pace.message(now) {
+            return self.fail(CloseCause::TooFast, now);
+        }
         match incoming {
             Incoming::Message(message) => {
                 add(&self.subscription.hub().counters().messages_received, 1);
                 if self.is_open()
+                    && let Some(message) = self.identify(message, now)
                     && let Some(shared) = &self.shared
                 {
                     shared.receive(message);

@@ -17,6 +17,7 @@ use super::{
     message::Message,
 };
 use crate::{
+    auth::Identity,
     fanout::lock,
     hub::Hub,
     limits::Limits,
@@ -39,6 +40,11 @@ impl Socket {
     /// The hub.
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Whose connection it is, if that is known.
+    pub fn identity(&self) -> Option<Identity> {
+        lock(&self.shared.mail).identity.clone()
     }
 
     /// The next message, or `None` when the peer has closed or the connection is lost.
@@ -233,6 +239,7 @@ struct Mail {
     max_outbox_bytes: usize,
     changes: VecDeque<Change>,
     topics: usize,
+    identity: Option<Identity>,
     /// What the handler wants to close with.
     close: Option<CloseCause>,
     /// Why the connection is closing: nothing more comes in.
@@ -314,6 +321,12 @@ impl Shared {
 
     pub(super) fn set_topics(&self, topics: usize) {
         lock(&self.mail).topics = topics;
+    }
+
+    pub(super) fn set_identity(&self, identity: Option<Identity>) {
+        let before = std::mem::replace(&mut lock(&self.mail).identity, identity);
+        // It may hold anything of the application's.
+        drop(before);
     }
 
     /// The next direct message as a frame, and room for another.

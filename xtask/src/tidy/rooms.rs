@@ -9,7 +9,7 @@ use crate::tidy::{
 pub const RULE: &str = "room-order";
 
 /// The rooms of `realtime-core`, bottom up.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 27] = [
     "stats",
     "event",
     "topic",
@@ -21,15 +21,18 @@ const ROOMS: [&str; 24] = [
     "cursor",
     "fanout",
     "broker",
+    "rate",
     "client_ip",
     "origin",
     "auth",
     "jwt",
     "limits",
+    "permits",
     "config",
     "hub",
     "subscription",
     "rejection",
+    "admission",
     "sse",
     "ws",
     "options",

@@ -159,7 +159,7 @@ async fn after_a_failure_a_client_that_never_stops_has_its_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_slow_gets_every_message() {
-    let mut peer = Peer::new(&Hub::new(), async |mut socket| {
+    let mut peer = Peer::new(&unpaced(), async |mut socket| {
         for n in 0..2000 {
             if n % 300 == 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;

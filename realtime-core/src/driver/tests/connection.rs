@@ -140,7 +140,7 @@ async fn early_frames_that_fill_the_inbox_keep_nothing_from_being_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_slow_gets_every_message() {
-    let (mut client, _server) = connect(&Hub::new(), 4096, &[], async |mut socket| {
+    let (mut client, _server) = connect(&unpaced(), 4096, &[], async |mut socket| {
         for n in 0..2000 {
             if n % 300 == 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -290,7 +290,7 @@ async fn a_blocked_socket_does_not_keep_the_handler_from_being_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_connection_lets_other_tasks_run() {
-    let (fake, server) = attach(&Hub::new(), echo);
+    let (fake, server) = attach(&unpaced(), echo);
     fake.change(|state| state.flood = Some(Incoming::Message(Message::text("x"))));
     settle().await;
     assert!(fake.sent().len() > 10);

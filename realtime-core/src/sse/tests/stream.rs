@@ -140,18 +140,18 @@ fn admission_refuses_in_the_way_the_client_understands() {
     let hub = Hub::builder().limits(|limits| limits.connections = 1).build().unwrap();
     let mut post = Head::get();
     post.method = "POST".into();
-    let refused = Request::accept(&hub, &post).unwrap_err();
+    let refused = Request::let_in(&hub, &post).unwrap_err();
     assert_eq!(refused.status(), 405);
     assert!(refused.headers().any(|header| header == ("allow", "GET")));
 
     let open = Client::open(&hub, "a");
     assert_eq!(hub.stats().connections_sse, 1);
-    let refused = Request::accept(&hub, &Head::get()).unwrap_err();
+    let refused = Request::let_in(&hub, &Head::get()).unwrap_err();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().any(|(name, _)| name == "retry-after"));
 
     let browser = Head::get().with("accept", "text/event-stream").with("sec-fetch-mode", "cors");
-    let refused = Request::accept(&hub, &browser).unwrap_err();
+    let refused = Request::let_in(&hub, &browser).unwrap_err();
     assert_eq!(refused.status(), 200, "an EventSource gives up for good at anything else");
     let mut parser = Parser::new();
     assert_eq!(names(&parser.feed(refused.body())), ["realtime.bye"]);
@@ -159,7 +159,7 @@ fn admission_refuses_in_the_way_the_client_understands() {
     assert_eq!(hub.stats().rejected, 3);
 
     drop(open);
-    assert!(Request::accept(&hub, &Head::get()).is_ok(), "the permit came back");
+    assert!(Request::let_in(&hub, &Head::get()).is_ok(), "the permit came back");
     assert_eq!(hub.stats().connections_sse, 0);
 }
 
@@ -168,7 +168,7 @@ fn a_full_table_is_told_like_any_overload() {
     let hub = Hub::builder().limits(|limits| limits.topics = 1).build().unwrap();
     let _only = Client::open(&hub, "only");
     let refused = |head: Head| {
-        let request = Request::accept(&hub, &head).unwrap();
+        let request = Request::let_in(&hub, &head).unwrap();
         request.open("another", Instant::now()).unwrap_err()
     };
     let client = refused(Head::get());

@@ -8,12 +8,12 @@ use super::*;
 use crate::{Hub, OriginPolicy, head::testing::Head};
 
 fn accept(head: &Head) -> Result<Accepted, Rejection> {
-    Request::accept(&Hub::new(), head).map(|request| request.accepted)
+    Request::let_in(&Hub::new(), head).map(|request| request.accepted)
 }
 
 fn refused(head: &Head, status: u16) -> Rejection {
     let hub = Hub::new();
-    let rejection = Request::accept(&hub, head).expect_err(&format!("{head:?}"));
+    let rejection = Request::let_in(&hub, head).expect_err(&format!("{head:?}"));
     assert_eq!(rejection.status(), status, "{rejection}: {head:?}");
     assert_eq!(hub.stats().rejected, 1);
     assert_eq!(hub.stats().connections_websocket, 0, "no permit is left behind");
@@ -141,22 +141,22 @@ fn pages_of_other_sites_are_kept_out() {
 
     let any = Hub::builder().origin(OriginPolicy::dangerously_allow_any_origin()).build().unwrap();
     let head = Head::websocket().with("origin", "https://evil.example");
-    assert!(Request::accept(&any, &head).is_ok());
+    assert!(Request::let_in(&any, &head).is_ok());
 }
 
 #[test]
 fn one_too_many_is_told_to_come_back() {
     let hub = Hub::builder().limits(|limits| limits.connections = 2).build().unwrap();
-    let one = Request::accept(&hub, &Head::websocket()).unwrap();
-    let (_, session) = Request::attach(&hub).unwrap().open(Instant::now()).unwrap();
-    for rejection in [Request::accept(&hub, &Head::websocket()), Request::attach(&hub)] {
+    let one = Request::let_in(&hub, &Head::websocket()).unwrap();
+    let (_, session) = Request::attach(&hub, Instant::now()).unwrap().open(Instant::now()).unwrap();
+    for rejection in [Request::let_in(&hub, &Head::websocket()), Request::attach(&hub, Instant::now())] {
         let rejection = rejection.unwrap_err();
         assert_eq!(rejection.status(), 503);
         assert!(has(&rejection, "retry-after", "5"));
     }
     assert_eq!((hub.stats().connections_websocket, hub.stats().rejected), (2, 2));
     drop(session);
-    assert!(Request::accept(&hub, &Head::websocket()).is_ok(), "a session gives back its permit");
+    assert!(Request::let_in(&hub, &Head::websocket()).is_ok(), "a session gives back its permit");
     drop(one);
     assert_eq!(hub.stats().connections_websocket, 0);
 }
@@ -164,8 +164,8 @@ fn one_too_many_is_told_to_come_back() {
 #[test]
 fn a_wrong_handshake_takes_no_permit_and_a_full_hub_still_explains_it() {
     let hub = Hub::builder().limits(|limits| limits.connections = 1).build().unwrap();
-    let _one = Request::accept(&hub, &Head::websocket()).unwrap();
-    let rejection = Request::accept(&hub, &Head::get().with("host", "a")).unwrap_err();
+    let _one = Request::let_in(&hub, &Head::websocket()).unwrap();
+    let rejection = Request::let_in(&hub, &Head::get().with("host", "a")).unwrap_err();
     assert_eq!(rejection.status(), 426);
 }
 
@@ -199,7 +199,7 @@ fn a_subprotocol_is_the_first_that_the_client_offers_and_we_have() {
         .with("sec-websocket-protocol", "x, b")
         .with("sec-websocket-protocol", "a,B");
     let chosen = |supported: &[&[&str]]| {
-        let request = Request::accept(&hub, &head).unwrap();
+        let request = Request::let_in(&hub, &head).unwrap();
         let request = supported.iter().fold(request, |request, list| request.protocols(list));
         let headers = request.accepted.headers;
         headers
@@ -218,7 +218,7 @@ fn a_subprotocol_is_the_first_that_the_client_offers_and_we_have() {
 #[test]
 fn bad_topics_are_the_clients_fault_and_the_permit_comes_back() {
     let hub = Hub::new();
-    let request = Request::accept(&hub, &Head::websocket()).unwrap().subscribe("a\nb");
+    let request = Request::let_in(&hub, &Head::websocket()).unwrap().subscribe("a\nb");
     assert_eq!(request.open(Instant::now()).unwrap_err().status(), 400);
     assert_eq!(hub.stats().connections_websocket, 0);
     assert_eq!(hub.stats().rejected, 1);
@@ -250,7 +250,7 @@ proptest! {
         head.query = query;
         head.authority = authority;
         head.protocol = protocol.map(Into::into);
-        match Request::accept(&Hub::new(), &head) {
+        match Request::let_in(&Hub::new(), &head) {
             Ok(request) => prop_assert!(request.open(Instant::now()).is_ok()),
             Err(rejection) => {
                 prop_assert!((400..=503).contains(&rejection.status()));

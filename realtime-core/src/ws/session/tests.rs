@@ -69,7 +69,7 @@ impl Rig {
         request: impl FnOnce(Request) -> Request,
     ) -> Self {
         let hub = hub(Hub::builder()).build().unwrap();
-        let accepted = Request::accept(&hub, &Head::websocket()).unwrap();
+        let accepted = Request::let_in(&hub, &Head::websocket()).unwrap();
         let start = Instant::now();
         let (_, session, socket) = request(accepted).open_with_socket(start).unwrap();
         let wakes = Arc::new(Wakes::default());

@@ -171,7 +171,7 @@ fn chunks_taken_whole_are_the_same_bytes() {
 #[test]
 fn a_batch_is_shared_by_all_sessions() {
     let mut rig = Rig::new();
-    let request = Request::attach(&rig.hub).unwrap().format(Format::Raw).subscribe("a");
+    let request = Request::attach(&rig.hub, rig.now).unwrap().format(Format::Raw).subscribe("a");
     let (_, mut other) = request.open(rig.now).unwrap();
     for n in 0..50 {
         rig.publish(&n.to_string());

@@ -94,7 +94,7 @@ fn the_first_message_says_where_it_starts() {
 
     let accept = |id: &str| {
         let head = Head::websocket().query(&format!("last_event_id={id}"));
-        let request = Request::accept(&rig.hub, &head).unwrap().subscribe("a");
+        let request = Request::let_in(&rig.hub, &head).unwrap().subscribe("a");
         let (_, mut session) = request.open(rig.now).unwrap();
         let _ = session.poll_transmit(&mut Context::from_waker(&rig.waker), rig.now);
         let bytes: Vec<u8> = session.chunks().flatten().copied().collect();
@@ -112,7 +112,7 @@ fn the_first_message_says_where_it_starts() {
 fn a_notice_that_a_format_cannot_say_does_not_put_the_session_to_sleep() {
     let hub = Hub::new();
     let head = Head::websocket().query("last_event_id=nonsense");
-    let request = Request::accept(&hub, &head).unwrap().format(Format::Raw).subscribe("a");
+    let request = Request::let_in(&hub, &head).unwrap().format(Format::Raw).subscribe("a");
     let (_, mut session) = request.open(Instant::now()).unwrap();
     let wakes = Arc::new(Wakes::default());
     let waker = Arc::clone(&wakes).into();

@@ -1,0 +1,203 @@
+//! Letting a request in: limits, origin, credentials, in this order, before anything is allocated
+//! for it.
+
+use std::time::Instant;
+
+use crate::{
+    auth::{AuthenticateError, CredentialSource, Credentials, Identity},
+    head::RequestHead,
+    hub::Hub,
+    limits::Transport,
+    permits::{Checking, NotEstablished, Permit, Principal},
+    rejection::Rejection,
+    stats::add,
+    subscription::{Subscribe, SubscribeError, Subscription},
+};
+
+/// A request that has been let in, but for the check of what it presents.
+#[derive(Debug)]
+#[must_use = "await `driver::admit` to have the request"]
+pub struct Candidate<R> {
+    pub(crate) request: R,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl<R> Candidate<R> {
+    /// The request, if it presents nothing that has to be checked.
+    ///
+    /// # Errors
+    /// The candidate as it was.
+    pub fn anonymous(self) -> Result<R, Self> {
+        if self.credentials.is_some() { Err(self) } else { Ok(self.request) }
+    }
+}
+
+/// A request of either transport.
+pub(crate) trait Admits {
+    fn admission(&mut self) -> &mut Admission;
+
+    /// The refusal as this client understands it.
+    fn refusal(&self, rejection: Rejection) -> Rejection;
+
+    /// Gives the request its identity, or refuses it.
+    fn established(
+        mut self,
+        outcome: Result<Established, AuthenticateError>,
+    ) -> Result<Self, Rejection>
+    where
+        Self: Sized,
+    {
+        let admission = self.admission();
+        let established = outcome
+            .map_err(Rejection::from)
+            .and_then(|established| Ok(admission.establish(established)?));
+        match established {
+            Ok(()) => Ok(self),
+            Err(rejection) => {
+                add(&admission.hub.counters().rejected, 1);
+                Err(self.refusal(rejection))
+            }
+        }
+    }
+}
+
+/// What a request, and then the connection, holds while it is in.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    hub: Hub,
+    principal: Option<Box<Principal>>,
+    _permit: Permit,
+}
+
+/// What a request presents to prove who it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Presents {
+    /// Nothing, and need not.
+    Nothing,
+    /// Nothing yet: its first message is to.
+    FirstMessage,
+    /// This.
+    Credentials(Credentials),
+}
+
+impl Admission {
+    /// Lets a request in up to the check of what it presents, which is the caller's next thing to do.
+    pub(crate) fn begin(
+        hub: &Hub,
+        head: &impl RequestHead,
+        transport: Transport,
+        now: Instant,
+    ) -> Result<(Self, Presents), Rejection> {
+        let config = hub.config();
+        let (bytes, max) = (head.bytes(), config.limits.header_bytes);
+        if bytes > max {
+            let line = format!("the request's head has {bytes} bytes, and {max} are allowed");
+            return Err(Rejection::new(431, line));
+        }
+        let network = head.peer_addr().map(|peer| peer.ip());
+        let permit = hub.admit(transport, network, now)?;
+        let is_websocket = transport == Transport::WebSocket;
+        let presents = presents(hub, head, is_websocket);
+        let by_cookie = matches!(
+            &presents,
+            Ok(Presents::Credentials(Credentials { source: CredentialSource::Cookie, .. }))
+        );
+        let _ = by_cookie;
+        if is_websocket {
+            config.origin.check(head.header_values("origin"), head.authority())?;
+        }
+        Ok((Self::with(hub, permit), presents?))
+    }
+
+    /// An admission with a permit and without an identity.
+    pub(crate) fn with(hub: &Hub, permit: Permit) -> Self {
+        Self { hub: hub.clone(), principal: None, _permit: permit }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.principal.as_deref().map(Principal::identity)
+    }
+
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
+    }
+
+    /// Subscribes to what the connection's identity may have.
+    pub(crate) fn subscribe(
+        &self,
+        request: Subscribe,
+        now: Instant,
+    ) -> Result<Subscription, SubscribeError> {
+        self.hub.subscribe_at(request, now)
+    }
+
+    /// Gives the connection an identity, in place of the one that it had.
+    pub(crate) fn establish(&mut self, established: Established) -> Result<(), NotEstablished> {
+        let Established { identity, expires_at, checking } = established;
+        // The place of the one before is free for the new one.
+        self.principal = None;
+        let max = self.hub.config().limits.connections_per_subject;
+        let permit = checking.establish(identity.subject(), max)?;
+        self.principal = Some(Box::new(Principal::new(identity, expires_at, permit)));
+        Ok(())
+    }
+
+    /// Puts an identity in place of the one before, which must be of the same subject if there is one.
+    pub(crate) fn refresh(&mut self, established: Established) -> Result<(), RefreshError> {
+        let Established { identity, expires_at, .. } = &established;
+        match &mut self.principal {
+            Some(principal) if principal.identity().subject() == identity.subject() => {
+                principal.refresh(identity.clone(), *expires_at);
+                Ok(())
+            }
+            Some(_) => Err(RefreshError::OtherSubject),
+            None => Ok(self.establish(established)?),
+        }
+    }
+}
+
+/// An identity that has been found out.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) identity: Identity,
+    /// When it expires.
+    pub(crate) expires_at: Option<Instant>,
+    /// Sees to it that it has not been revoked meanwhile.
+    pub(crate) checking: Checking,
+}
+
+/// Why a connection keeps the identity that it has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RefreshError {
+    #[error("the subject must stay the same")]
+    OtherSubject,
+    #[error(transparent)]
+    NotEstablished(#[from] NotEstablished),
+}
+
+impl From<NotEstablished> for Rejection {
+    fn from(error: NotEstablished) -> Self {
+        match error {
+            NotEstablished::Revoked => AuthenticateError::invalid(error.to_string()).into(),
+            NotEstablished::Limit(limit) => limit.into(),
+        }
+    }
+}
+
+fn presents(hub: &Hub, head: &impl RequestHead, is_websocket: bool) -> Result<Presents, Rejection> {
+    let Some(authentication) = &hub.config().authentication else { return Ok(Presents::Nothing) };
+    match authentication.presented(head, is_websocket)? {
+        Some(credentials) => Ok(Presents::Credentials(credentials)),
+        None if authentication.optional => Ok(Presents::Nothing),
+        None if is_websocket && authentication.first_message.is_some() => {
+            Ok(Presents::FirstMessage)
+        }
+        // RFC 6750 §3: without credentials, no error code.
+        None => Err(Rejection::new(401, "credentials are missing")
+            .with_header("www-authenticate", "Bearer")),
+    }
+}

@@ -1,0 +1,115 @@
+//! Who is connected: permits for connections in all, of each client's network, and of each identity.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    fanout::lock,
+    limits::{Limits, Transport},
+    stats::Counters,
+};
+
+mod networks;
+mod principal;
+mod subjects;
+
+use networks::Networks;
+pub(crate) use principal::{Principal, PrincipalEnd};
+use subjects::Subjects;
+pub(crate) use subjects::{Checking, NotEstablished};
+
+/// The tables behind the permits; nothing of them is left when no connection is.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    counters: Arc<Counters>,
+    networks: Mutex<Networks>,
+    subjects: Mutex<Subjects>,
+}
+
+impl Permits {
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+        Self { counters, networks: Mutex::default(), subjects: Mutex::default() }
+    }
+
+    /// A permit for one more connection from `network`, which is `None` where a client's address is
+    /// not known.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        transport: Transport,
+        network: Option<IpAddr>,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<Permit, LimitReached> {
+        if let Some(network) = network {
+            lock(&self.networks).enter(network, limits, now)?;
+        }
+        let max = limits.connections;
+        let open = &self.counters.connections;
+        let taken = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < max).then_some(open + 1)
+        });
+        if taken.is_err() {
+            if let Some(network) = network {
+                lock(&self.networks).leave(network);
+            }
+            return Err(LimitReached::Connections { max });
+        }
+        transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
+        Ok(Permit { permits: Arc::clone(self), transport, network })
+    }
+}
+
+/// One of the connections that are allowed; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    permits: Arc<Permits>,
+    transport: Transport,
+    network: Option<IpAddr>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let counters = &self.permits.counters;
+        counters.connections.fetch_sub(1, Ordering::Relaxed);
+        self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
+        if let Some(network) = self.network {
+            lock(&self.permits.networks).leave(network);
+        }
+    }
+}
+
+/// A limit on connections is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitReached {
+    /// [`Limits::connections`].
+    #[error("{max} connections are open, and no more are allowed: try again later")]
+    Connections {
+        /// The limit.
+        max: u64,
+    },
+    /// [`Limits::connections_per_ip`].
+    #[error("{max} connections are open from this address, and no more are allowed")]
+    ConnectionsPerIp {
+        /// The limit.
+        max: u32,
+    },
+    /// [`Limits::connections_per_subject`].
+    #[error("{max} connections are open for this identity, and no more are allowed")]
+    ConnectionsPerSubject {
+        /// The limit.
+        max: u32,
+    },
+    /// [`Limits::handshakes_per_ip`].
+    #[error("too many handshakes from this address: try again in {} s", .retry_after.as_secs() + 1)]
+    Handshakes {
+        /// When the next one passes.
+        retry_after: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests;

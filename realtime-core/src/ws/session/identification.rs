@@ -1,0 +1,248 @@
+//! Who the peer is: the first message that says so, refreshes, and the end of an identity.
+
+use std::{
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{Session, later};
+use crate::{
+    admission::{Established, RefreshError},
+    auth::{AuthenticateError, Authentication, Credentials},
+    hub::Hub,
+    limits::Limits,
+    permits::{LimitReached, NotEstablished, Principal, PrincipalEnd},
+    rejection::Rejection,
+    stats::add,
+    subscription::{Subscribe, SubscribeError},
+    ws::{close::CloseCause, codec::Decoder, message::Message},
+};
+
+/// How far the peer's identification is. Boxed where it is short-lived, since most connections have
+/// none under way.
+#[derive(Debug)]
+pub(super) struct Identification {
+    /// What is to follow once the peer has authenticated; `None` once it has, or need not.
+    waiting: Option<Box<Waiting>>,
+    check: Check,
+    /// Whether messages may carry tokens.
+    takes_tokens: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    subscribe: Subscribe,
+    message_bytes: usize,
+    message_fragments: u32,
+    since: Instant,
+    deadline: Duration,
+}
+
+/// The check of a secret that a message carried.
+#[derive(Debug)]
+enum Check {
+    None,
+    Due(Box<Credentials>),
+    Running,
+}
+
+impl Identification {
+    /// Of a connection whose peer is known, or need not be.
+    pub(super) fn done(hub: &Hub) -> Self {
+        let authentication = hub.config().authentication.as_ref();
+        let takes_tokens = authentication.is_some_and(|it| it.first_message.is_some());
+        Self { waiting: None, check: Check::None, takes_tokens }
+    }
+
+    /// Of a connection whose peer has yet to say who it is, for what is to follow then.
+    pub(super) fn awaiting(hub: &Hub, subscribe: Subscribe, limits: &Limits, now: Instant) -> Self {
+        let authentication = hub.config().authentication.as_ref();
+        let deadline = authentication
+            .and_then(|it| it.first_message)
+            .unwrap_or(Authentication::FIRST_MESSAGE_DEADLINE);
+        let waiting = Waiting {
+            subscribe,
+            message_bytes: limits.message_bytes,
+            message_fragments: limits.message_fragments,
+            since: now,
+            deadline,
+        };
+        Self { waiting: Some(Box::new(waiting)), ..Self::done(hub) }
+    }
+
+    /// Whether the peer is known, or need not be.
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// Whether a secret is to be checked before anything else is looked at.
+    pub(super) fn is_checking(&self) -> bool {
+        !matches!(self.check, Check::None)
+    }
+
+    /// Until when the peer has to say who it is.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let waiting = self.waiting.as_ref().filter(|_| !self.is_checking())?;
+        Some(later(waiting.since, waiting.deadline))
+    }
+}
+
+impl Session {
+    /// What the peer presents, to be checked now; the outcome is to be told with
+    /// [`authenticated`](Self::authenticated), and until then the session wants no input.
+    pub(crate) fn presented(&mut self) -> Option<Credentials> {
+        match std::mem::replace(&mut self.identification.check, Check::Running) {
+            Check::Due(credentials) => Some(*credentials),
+            check => {
+                self.identification.check = check;
+                None
+            }
+        }
+    }
+
+    /// Whether the peer is known, or need not be: before, no handler is to run.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.identification.is_done()
+    }
+
+    /// Takes the outcome of a check.
+    pub(crate) fn authenticated(
+        &mut self,
+        outcome: Result<Established, AuthenticateError>,
+        now: Instant,
+    ) {
+        self.identification.check = Check::None;
+        if !self.is_open() {
+            return;
+        }
+        let is_refresh = self.is_admitted();
+        let outcome = outcome.map_err(|error| match error {
+            AuthenticateError::Invalid(reason) => CloseCause::Unauthenticated((&*reason).into()),
+            AuthenticateError::Unavailable(_) => CloseCause::AuthenticationUnavailable,
+        });
+        let outcome = outcome.and_then(|established| {
+            self.admission.refresh(established).map_err(CloseCause::from)?;
+            if is_refresh { self.permit_again() } else { self.begin(now) }
+        });
+        match outcome {
+            Ok(()) => {
+                if let Some(shared) = &self.shared {
+                    shared.set_identity(self.admission.identity().cloned());
+                }
+            }
+            // What it has is valid still; when that ends, it is told so.
+            Err(CloseCause::AuthenticationUnavailable) if is_refresh => {}
+            Err(cause) => {
+                add(&self.hub().counters().rejected, 1);
+                self.close_now(cause, now);
+            }
+        }
+    }
+
+    /// Takes a message that is about who the peer is; gives back any other.
+    pub(super) fn identify(&mut self, message: Message, now: Instant) -> Option<Message> {
+        let identification = &mut self.identification;
+        if !identification.takes_tokens {
+            return Some(message);
+        }
+        match message.as_text().and_then(Authentication::message) {
+            Some(credentials) => {
+                identification.check = Check::Due(Box::new(credentials));
+                None
+            }
+            None if identification.is_done() => Some(message),
+            None => {
+                add(&self.hub().counters().rejected, 1);
+                let expected = r#"expected {"token":"…"} first"#;
+                self.fail(CloseCause::Unauthenticated(expected.into()), now);
+                None
+            }
+        }
+    }
+
+    /// Closes a connection whose identity has ended.
+    pub(super) fn check_identity(&mut self, cx: &Context<'_>, now: Instant) {
+        let Some(principal) = self.admission.principal() else { return };
+        match principal.poll_end(cx, now) {
+            Poll::Ready(PrincipalEnd::Expired) => self.close_now(CloseCause::Expired, now),
+            Poll::Ready(PrincipalEnd::Revoked(reason)) => {
+                self.close_now(CloseCause::Revoked(reason), now);
+            }
+            Poll::Pending => {}
+        }
+    }
+
+    /// When the identity, or the time to have one, ends.
+    pub(super) fn identity_deadline(&self) -> Option<Instant> {
+        let expires_at = self.admission.principal().and_then(Principal::expires_at);
+        expires_at.into_iter().chain(self.identification.deadline()).min()
+    }
+
+    /// Does what is due at the [`identity_deadline`](Self::identity_deadline).
+    pub(super) fn handle_identity_timeout(&mut self, now: Instant) {
+        let expires_at = self.admission.principal().and_then(Principal::expires_at);
+        if self.identification.deadline().is_some_and(|deadline| now >= deadline) {
+            add(&self.hub().counters().rejected, 1);
+            self.close_now(CloseCause::AuthenticationDeadline, now);
+        } else if expires_at.is_some_and(|at| now >= at) {
+            self.close_now(CloseCause::Expired, now);
+        }
+    }
+
+    /// Goes on as agreed on in the handshake, now that the peer is known.
+    fn begin(&mut self, now: Instant) -> Result<(), CloseCause> {
+        let Some(waiting) = self.identification.waiting.take() else { return Ok(()) };
+        let Waiting { subscribe, message_bytes, message_fragments, .. } = *waiting;
+        self.decoder = Decoder::new(message_bytes, message_fragments);
+        self.subscription = self.admission.subscribe(subscribe, now)?;
+        self.tell_ready();
+        if let Some(shared) = &self.shared {
+            shared.set_topics(self.subscription.topics().count());
+        }
+        Ok(())
+    }
+
+    /// Asks anew for the topics that the connection has.
+    fn permit_again(&mut self) -> Result<(), CloseCause> {
+        Ok(())
+    }
+
+    /// Closes without what is queued.
+    fn close_now(&mut self, cause: CloseCause, now: Instant) {
+        if self.is_open() {
+            self.close(cause, now);
+            self.send_close_now();
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        self.admission.hub()
+    }
+}
+
+impl From<RefreshError> for CloseCause {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::OtherSubject => Self::Forbidden(error.to_string().into()),
+            RefreshError::NotEstablished(NotEstablished::Revoked) => {
+                Self::Revoked(error.to_string().into())
+            }
+            RefreshError::NotEstablished(NotEstablished::Limit(limit)) => limit.into(),
+        }
+    }
+}
+
+impl From<LimitReached> for CloseCause {
+    fn from(_: LimitReached) -> Self {
+        Self::TooManyConnections
+    }
+}
+
+impl From<SubscribeError> for CloseCause {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Table(_) => Self::Overloaded,
+            error => Self::Forbidden(Rejection::from(error).line().into()),
+        }
+    }
+}
