@@ -10,7 +10,7 @@ use std::{
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, MessageStream, Session};
 use futures_core::Stream;
 use realtime_core::{
-    Hub,
+    Hub, driver,
     driver::{Attached, Closed, MessageTransport, Outgoing},
     ws,
     ws::{CloseFrame, Incoming},
@@ -34,7 +34,7 @@ pub fn attach(
     let messages =
         messages.max_frame_size(max).aggregate_continuations().max_continuation_size(max);
     let transport = Transport { session: Some(session), messages, sending: None };
-    Ok(Attached::new(ws::Request::attach(hub)?, transport))
+    Ok(Attached::new(driver::attach(hub)?, transport))
 }
 
 /// An actix-ws session and its messages as one of our sessions sees them.

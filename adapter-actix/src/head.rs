@@ -1,6 +1,6 @@
 //! Core's view of a request's head.
 
-use std::net::SocketAddr;
+use std::{future::Future, net::SocketAddr, pin::Pin};
 
 use actix_web::{HttpRequest, http::Version, web};
 use realtime_core::{HttpVersion, Hub, RequestHead};
@@ -38,10 +38,19 @@ impl RequestHead for Head<'_> {
         of_uri.or_else(|| self.header("host"))
     }
 
+    fn bytes(&self) -> usize {
+        let headers = self.0.headers().iter();
+        let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+        headers.sum::<usize>() + self.query().map_or(0, str::len)
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.0.peer_addr()
     }
 }
+
+/// What an extractor awaits.
+pub(crate) type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The hub in the app's data.
 pub(crate) fn hub(request: &HttpRequest) -> Result<&Hub, Refused> {

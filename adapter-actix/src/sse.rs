@@ -1,12 +1,10 @@
 //! The Server-Sent Events side.
 
-use std::future::{Ready, ready};
-
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload};
 use realtime_core::{Subscribe, driver, sse};
 
 use crate::{
-    head::{Head, hub},
+    head::{Head, LocalBoxFuture, hub},
     response::{Refused, event_stream},
 };
 
@@ -18,11 +16,11 @@ pub struct Sse {
 
 impl FromRequest for Sse {
     type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
+    type Future = LocalBoxFuture<Result<Self, Refused>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let accept = || Ok(sse::Request::accept(hub(request)?, &Head(request))?);
-        ready(accept().map(|request| Self { request }))
+        let admitting = hub(request).map(|hub| driver::accept_event_stream(hub, &Head(request)));
+        Box::pin(async { Ok(Self { request: admitting?.await? }) })
     }
 }
 

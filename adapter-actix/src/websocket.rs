@@ -1,9 +1,6 @@
 //! The WebSocket side.
 
-use std::{
-    fmt,
-    future::{Future, Ready, ready},
-};
+use std::{fmt, future::Future};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload};
 use realtime_core::{
@@ -14,7 +11,7 @@ use realtime_core::{
 };
 
 use crate::{
-    head::{Head, hub},
+    head::{Head, LocalBoxFuture, hub},
     response::{Refused, accepted},
 };
 
@@ -26,11 +23,12 @@ pub struct WebSocketUpgrade {
 
 impl FromRequest for WebSocketUpgrade {
     type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
+    type Future = LocalBoxFuture<Result<Self, Refused>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let accept = || Ok(ws::Request::accept(hub(request)?, &Head(request))?);
-        ready(accept().and_then(|request| Self::new(request, payload.take())))
+        let admitting = hub(request).map(|hub| driver::accept_websocket(hub, &Head(request)));
+        let payload = payload.take();
+        Box::pin(async { Self::new(admitting?.await?, payload) })
     }
 }
 
@@ -56,11 +54,11 @@ impl WebSocketUpgrade {
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn run<F, R>(self, handler: F) -> Result<HttpResponse, Refused>
     where
-        F: FnOnce(Socket) -> R,
+        F: FnOnce(Socket) -> R + 'static,
         R: Future<Output: Outcome> + 'static,
     {
         let (answer, session, socket) = driver::open_with_socket(self.request)?;
-        let running = Box::pin(driver::handler(handler(socket)));
+        let running = Box::pin(driver::handler(handler, socket));
         Ok(accepted(&answer, ByteStream::new(self.payload, session, Some(running))))
     }
 

@@ -8,7 +8,7 @@ use std::{
 use axum::extract::ws::{self as axum_ws, Message, WebSocket};
 use futures_util::{Sink, Stream};
 use realtime_core::{
-    Hub,
+    Hub, driver,
     driver::{Attached, Closed, MessageTransport, Outgoing},
     ws,
     ws::{CloseFrame, Incoming},
@@ -23,7 +23,7 @@ use crate::response::Refused;
 /// # Errors
 /// [`Refused`] when too many connections are open.
 pub fn attach(hub: &Hub, socket: WebSocket) -> Result<Attached<Transport>, Refused> {
-    let request = ws::Request::attach(hub).map_err(realtime_hyper::Refused::from)?;
+    let request = driver::attach(hub).map_err(realtime_hyper::Refused::from)?;
     Ok(Attached::new(request, Transport(socket)))
 }
 

@@ -25,7 +25,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         note_peer(parts);
-        let request = realtime_hyper::Sse::from_parts(&Hub::from_ref(state), parts)?;
+        let request = realtime_hyper::Sse::from_parts(&Hub::from_ref(state), parts).await?;
         Ok(Self { request })
     }
 }

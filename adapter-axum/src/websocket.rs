@@ -30,7 +30,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         note_peer(parts);
-        let request = realtime_hyper::WebSocketUpgrade::from_parts(&Hub::from_ref(state), parts)?;
+        let hub = Hub::from_ref(state);
+        let request = realtime_hyper::WebSocketUpgrade::from_parts(&hub, parts).await?;
         Ok(Self { request })
     }
 }
@@ -56,7 +57,7 @@ impl WebSocketUpgrade {
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn run<F, R>(self, handler: F) -> Result<Response, Refused>
     where
-        F: FnOnce(Socket) -> R,
+        F: FnOnce(Socket) -> R + Send + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
         Ok(self.request.run(handler)?.map(Body::new))

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{Sink, Stream};
 use realtime_core::{
-    Hub,
+    Hub, driver,
     driver::{Attached, Closed, MessageTransport, Outgoing},
     ws,
     ws::{CloseFrame, Incoming},
@@ -30,7 +30,7 @@ pub fn attach<S>(hub: &Hub, socket: WebSocketStream<S>) -> Result<Attached<Trans
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    Ok(Attached::new(ws::Request::attach(hub)?, Transport(socket)))
+    Ok(Attached::new(driver::attach(hub)?, Transport(socket)))
 }
 
 /// A `WebSocketStream` as a session sees it.

@@ -74,6 +74,11 @@ impl RequestHead for Head<'_> {
         self.extensions.get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str())
     }
 
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        headers.sum::<usize>() + self.uri.query().map_or(0, str::len)
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.extensions.get::<PeerAddr>().map(|peer| peer.0)
     }

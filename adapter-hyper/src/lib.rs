@@ -8,8 +8,8 @@
 //!
 //! async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
 //!     match request.uri().path() {
-//!         "/prices" => Sse::from_request(&hub, &request)?.stream("prices"),
-//!         "/chat" => WebSocketUpgrade::from_request(&hub, &mut request)?
+//!         "/prices" => Sse::from_request(&hub, &request).await?.stream("prices"),
+//!         "/chat" => WebSocketUpgrade::from_request(&hub, &mut request).await?
 //!             .subscribe("chat")
 //!             .run(chat),
 //!         _ => Err(Refused::new(404, "try /prices or /chat")),

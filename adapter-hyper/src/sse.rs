@@ -1,7 +1,9 @@
 //! The Server-Sent Events side.
 
+use std::future::Future;
+
 use http::{Request, Response, request::Parts};
-use realtime_core::{Hub, Subscribe, driver, sse};
+use realtime_core::{Hub, Subscribe, driver, driver::Admitting, sse};
 
 use crate::{
     head::Head,
@@ -18,17 +20,23 @@ impl Sse {
     /// Lets a request in, or refuses it.
     ///
     /// # Errors
-    /// [`Refused`]; see [`sse::Request::accept`].
-    pub fn from_request<B>(hub: &Hub, request: &Request<B>) -> Result<Self, Refused> {
-        Ok(Self { request: sse::Request::accept(hub, &Head::of_request(request))? })
+    /// [`Refused`]; see [`driver::accept_event_stream`].
+    pub fn from_request<B>(
+        hub: &Hub,
+        request: &Request<B>,
+    ) -> impl Future<Output = Result<Self, Refused>> + Send + use<B> {
+        Self::new(driver::accept_event_stream(hub, &Head::of_request(request)))
     }
 
     /// The same from the parts of a request.
     ///
     /// # Errors
-    /// [`Refused`]; see [`sse::Request::accept`].
-    pub fn from_parts(hub: &Hub, parts: &Parts) -> Result<Self, Refused> {
-        Ok(Self { request: sse::Request::accept(hub, &Head::of_parts(parts))? })
+    /// [`Refused`]; see [`driver::accept_event_stream`].
+    pub fn from_parts(
+        hub: &Hub,
+        parts: &Parts,
+    ) -> impl Future<Output = Result<Self, Refused>> + Send + use<> {
+        Self::new(driver::accept_event_stream(hub, &Head::of_parts(parts)))
     }
 
     realtime_core::sse_options!();
@@ -39,5 +47,9 @@ impl Sse {
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<Response<Body>, Refused> {
         Ok(event_stream(driver::Body::open(self.request, request)?))
+    }
+
+    async fn new(admitting: Admitting<sse::Request>) -> Result<Self, Refused> {
+        Ok(Self { request: admitting.await? })
     }
 }

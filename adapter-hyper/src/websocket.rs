@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use http::{Extensions, Request, Response, request::Parts};
+use http::{Request, Response, request::Parts};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use realtime_core::{
     Hub, Rejection, Subscribe, driver,
-    driver::{BoxHandler, Connection},
+    driver::{Admitting, BoxHandler, Connection},
     ws,
     ws::{CloseCause, Outcome, Session, Socket},
 };
@@ -33,19 +33,25 @@ impl WebSocketUpgrade {
     /// Lets a handshake in, or refuses it.
     ///
     /// # Errors
-    /// [`Refused`]; see [`ws::Request::accept`].
-    pub fn from_request<B>(hub: &Hub, request: &mut Request<B>) -> Result<Self, Refused> {
-        let accepted = ws::Request::accept(hub, &Head::of_request(request))?;
-        Self::new(accepted, request.extensions_mut())
+    /// [`Refused`]; see [`driver::accept_websocket`].
+    pub fn from_request<B>(
+        hub: &Hub,
+        request: &mut Request<B>,
+    ) -> impl Future<Output = Result<Self, Refused>> + Send + use<B> {
+        let admitting = driver::accept_websocket(hub, &Head::of_request(request));
+        Self::new(admitting, request.extensions_mut().remove())
     }
 
     /// The same from the parts of a request.
     ///
     /// # Errors
-    /// [`Refused`]; see [`ws::Request::accept`].
-    pub fn from_parts(hub: &Hub, parts: &mut Parts) -> Result<Self, Refused> {
-        let accepted = ws::Request::accept(hub, &Head::of_parts(parts))?;
-        Self::new(accepted, &mut parts.extensions)
+    /// [`Refused`]; see [`driver::accept_websocket`].
+    pub fn from_parts(
+        hub: &Hub,
+        parts: &mut Parts,
+    ) -> impl Future<Output = Result<Self, Refused>> + Send + use<> {
+        let admitting = driver::accept_websocket(hub, &Head::of_parts(parts));
+        Self::new(admitting, parts.extensions.remove())
     }
 
     realtime_core::websocket_options!();
@@ -70,16 +76,20 @@ impl WebSocketUpgrade {
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn run<F, R>(self, handler: F) -> Result<Response<Body>, Refused>
     where
-        F: FnOnce(Socket) -> R,
+        F: FnOnce(Socket) -> R + Send + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
         let (answer, session, socket) = driver::open_with_socket(self.request)?;
-        spawn(self.upgrade, session, Some(Box::pin(driver::handler(handler(socket)))));
+        spawn(self.upgrade, session, Some(Box::pin(driver::handler(handler, socket))));
         Ok(accepted(&answer))
     }
 
-    fn new(request: ws::Request, extensions: &mut Extensions) -> Result<Self, Refused> {
-        let upgrade = extensions.remove::<OnUpgrade>().ok_or_else(|| {
+    async fn new(
+        admitting: Admitting<ws::Request>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<Self, Refused> {
+        let request = admitting.await?;
+        let upgrade = upgrade.ok_or_else(|| {
             Rejection::new(500, "the server does not serve this connection `with_upgrades`")
         })?;
         Ok(Self { request, upgrade })

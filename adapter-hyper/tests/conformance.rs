@@ -32,12 +32,12 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
     let path = request.uri().path().to_owned();
     let topics = routes::subscribe(request.uri().query().unwrap_or_default());
     if path == "/events" {
-        return Sse::from_request(&hub, &request)?.stream(topics);
+        return Sse::from_request(&hub, &request).await?.stream(topics);
     }
     if path == "/attached" {
         return attached(hub, request);
     }
-    let upgrade = WebSocketUpgrade::from_request(&hub, &mut request)?;
+    let upgrade = WebSocketUpgrade::from_request(&hub, &mut request).await?;
     match path.as_str() {
         "/ws" => upgrade.stream(topics),
         "/raw" => upgrade.format(Format::Raw).stream(topics),

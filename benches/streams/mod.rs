@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, Stream, StreamExt};
-use realtime::{Event, HttpVersion, Hub, RequestHead, driver, sse, ws};
+use realtime::{Event, HttpVersion, Hub, RequestHead, driver, ws};
 use tokio::sync::broadcast;
 
 /// Enters a runtime, whose timers the streams set; it is never driven.
@@ -31,7 +31,8 @@ impl Streams {
     #[allow(dead_code, reason = "each benchmark uses one of the two")]
     pub(crate) fn sse(count: usize) -> Self {
         Self::new(count, |hub| {
-            let request = sse::Request::accept(hub, &Head).expect("a valid request");
+            let request = driver::accept_event_stream(hub, &Head).now_or_never();
+            let request = request.expect("nothing to wait for").expect("a valid request");
             let mut body = driver::Body::open(request, "bench").expect("a valid topic");
             Box::new(move |cx| take(&mut body, cx))
         })
@@ -41,7 +42,7 @@ impl Streams {
     #[allow(dead_code, reason = "each benchmark uses one of the two")]
     pub(crate) fn websocket(count: usize, format: ws::Format) -> Self {
         Self::new(count, |hub| {
-            let request = ws::Request::attach(hub).expect("room for a connection");
+            let request = driver::attach(hub).expect("room for a connection");
             let request = request.format(format).subscribe("bench");
             let (_, session) = driver::open(request).expect("a valid topic");
             let input = futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
@@ -122,6 +123,10 @@ impl RequestHead for Head {
 
     fn header_values<'a>(&'a self, _: &'a str) -> impl Iterator<Item = &'a [u8]> {
         std::iter::empty()
+    }
+
+    fn bytes(&self) -> usize {
+        0
     }
 
     fn peer_addr(&self) -> Option<std::net::SocketAddr> {

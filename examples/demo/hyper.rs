@@ -21,12 +21,13 @@ async fn route(app: App, mut request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     match *path.split('/').skip(1).collect::<Vec<_>>() {
         ["about"] => json(StatusCode::OK, &About::new("hyper")),
-        ["metrics"] => Sse::from_request(&app.hub, &request)?.stream(metrics::subscribe()),
-        ["stats"] => Sse::from_request(&app.hub, &request)?.stream(stats::subscribe()),
-        ["firehose"] => Sse::from_request(&app.hub, &request)?.stream(firehose::subscribe()),
+        ["metrics"] => Sse::from_request(&app.hub, &request).await?.stream(metrics::subscribe()),
+        ["stats"] => Sse::from_request(&app.hub, &request).await?.stream(stats::subscribe()),
+        ["firehose"] => Sse::from_request(&app.hub, &request).await?.stream(firehose::subscribe()),
         ["chat", room] => {
             let (room, guest) = (page::decode(room), chat::Guest::new(request.uri().query()));
-            WebSocketUpgrade::from_request(&app.hub, &mut request)?
+            WebSocketUpgrade::from_request(&app.hub, &mut request)
+                .await?
                 .subscribe(chat::subscribe(&room))
                 .run(|socket| chat::talk(socket, room, guest))
         }
@@ -35,7 +36,9 @@ async fn route(app: App, mut request: Request<Incoming>) -> Answer {
             let body = body.map_err(|error| Refused::new(413, error.to_string()))?;
             json(StatusCode::ACCEPTED, &app.jobs.start(&body.to_bytes()).await?)
         }
-        ["jobs", id] => Sse::from_request(&app.hub, &request)?.stream(app.jobs.subscribe(id)?),
+        ["jobs", id] => {
+            Sse::from_request(&app.hub, &request).await?.stream(app.jobs.subscribe(id)?)
+        }
         _ => {
             let (content_type, text) = page::file(&path)?;
             answer(StatusCode::OK, content_type, text)

@@ -22,15 +22,17 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
 
 async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
     match (request.method(), request.uri().path()) {
-        (_, "/ws") => WebSocketUpgrade::from_request(&hub, &mut request)?
+        (_, "/ws") => WebSocketUpgrade::from_request(&hub, &mut request)
+            .await?
             .format(Format::Raw)
             .subscribe(app::BENCH)
             .run(app::publish_all),
-        (_, "/echo") => WebSocketUpgrade::from_request(&hub, &mut request)?
+        (_, "/echo") => WebSocketUpgrade::from_request(&hub, &mut request)
+            .await?
             .limits(app::echo_limits)
             .run(app::echo),
         (_, "/events") => {
-            Sse::from_request(&hub, &request)?.stream(app::topics(request.uri().query()))
+            Sse::from_request(&hub, &request).await?.stream(app::topics(request.uri().query()))
         }
         (&Method::POST, "/publish") => publish(hub, request).await,
         (&Method::GET, "/stats") => Ok(Response::new(Body::new(app::stats(&hub)))),

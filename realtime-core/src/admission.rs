@@ -147,14 +147,14 @@ impl Admission {
     }
 
     /// Puts an identity in place of the one before, which must be of the same subject if there is one.
-    pub(crate) fn refresh(&mut self, established: Established) -> Result<(), RefreshError> {
+    pub(crate) fn refresh(&mut self, established: Established) -> Result<(), NotRefreshed> {
         let Established { identity, expires_at, .. } = &established;
         match &mut self.principal {
             Some(principal) if principal.identity().subject() == identity.subject() => {
                 principal.refresh(identity.clone(), *expires_at);
                 Ok(())
             }
-            Some(_) => Err(RefreshError::OtherSubject),
+            Some(_) => Err(NotRefreshed::OtherSubject),
             None => Ok(self.establish(established)?),
         }
     }
@@ -172,7 +172,7 @@ pub(crate) struct Established {
 
 /// Why a connection keeps the identity that it has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RefreshError {
+pub(crate) enum NotRefreshed {
     #[error("the subject must stay the same")]
     OtherSubject,
     #[error(transparent)]

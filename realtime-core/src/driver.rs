@@ -20,7 +20,7 @@ mod handler;
 mod messages;
 mod open;
 
-pub use admit::{Admitting, Identifiable, accept_event_stream, accept_websocket, identify};
+pub use admit::{Admitting, accept_event_stream, accept_websocket};
 pub use body::Body;
 pub use byte_stream::ByteStream;
 pub use connection::Connection;

@@ -102,11 +102,11 @@ impl Hub {
     {
         let topic = match topic.try_into() {
             Ok(topic) => topic,
-            Err(error) => return Publish(Err(Some(TopicNameError::from(error).into()))),
+            Err(error) => return Publish::refused(TopicNameError::from(error)),
         };
         let (size, max) = (event.size(), self.config().limits.event_bytes);
         if size > max {
-            return Publish(Err(Some(PublishError::TooLarge { size, max })));
+            return Publish::refused(PublishError::TooLarge { size, max });
         }
         Publish(Ok(self.inner.broker.publish(&topic, event, now)))
     }
@@ -365,6 +365,13 @@ impl Watermarks {
 #[must_use = "whether the event was published is known only when this is awaited"]
 pub struct Publish(Result<Published, Option<PublishError>>);
 
+impl Publish {
+    /// The outcome of a publish that was refused.
+    pub(crate) fn refused(error: impl Into<PublishError>) -> Self {
+        Self(Err(Some(error.into())))
+    }
+}
+
 impl Future for Publish {
     type Output = Result<Position, PublishError>;
 
@@ -386,6 +393,13 @@ pub enum PublishError {
     /// The topic's name is not valid.
     #[error(transparent)]
     Topic(#[from] TopicNameError),
+    /// [`Config::authorize`](crate::Config::authorize) does not let the connection's identity
+    /// publish to the topic.
+    #[error("publishing to {topic:?} is not permitted")]
+    Forbidden {
+        /// The topic.
+        topic: TopicName,
+    },
     /// The event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
     #[error("the event has {size} bytes (data, name and key), and {max} are allowed")]
     TooLarge {

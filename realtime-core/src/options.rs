@@ -16,6 +16,16 @@ macro_rules! sse_options {
             self.request.identity()
         }
 
+        /// Gives the connection the identity that the application has found out by itself: for
+        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect).
+        ///
+        /// # Errors
+        /// 429 when the identity has as many connections as it may, 401 when it has expired.
+        pub fn identify(mut self, identity: $crate::Identity) -> Result<Self, $crate::Rejection> {
+            self.request = self.request.identify(identity)?;
+            Ok(self)
+        }
+
         /// Changes the configuration for this stream.
         #[must_use]
         pub fn configure(mut self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
@@ -38,6 +48,16 @@ macro_rules! websocket_options {
         /// Whose connection it is, if that is known by now.
         pub fn identity(&self) -> Option<&$crate::Identity> {
             self.request.identity()
+        }
+
+        /// Gives the connection the identity that the application has found out by itself: for
+        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect).
+        ///
+        /// # Errors
+        /// 429 when the identity has as many connections as it may, 401 when it has expired.
+        pub fn identify(mut self, identity: $crate::Identity) -> Result<Self, $crate::Rejection> {
+            self.request = self.request.identify(identity)?;
+            Ok(self)
         }
 
         /// Subscribes the connection. Default: to nothing. The id that the client sent, if it did,

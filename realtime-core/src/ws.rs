@@ -15,4 +15,4 @@ pub use format::Format;
 pub use handshake::{Accepted, Request};
 pub use message::Message;
 pub use session::{Session, Status};
-pub use socket::{Outcome, SendError, Socket};
+pub use socket::{Outcome, RefreshError, SendError, Socket};

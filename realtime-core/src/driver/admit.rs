@@ -29,7 +29,7 @@ use crate::{
 /// # Cancel safety
 /// Dropping the future refuses the request.
 pub fn accept_event_stream(hub: &Hub, head: &impl RequestHead) -> Admitting<sse::Request> {
-    Admitting::new(sse::Request::accept(hub, head, now()))
+    admit(sse::Request::accept(hub, head, now()))
 }
 
 /// Lets a WebSocket handshake in; see [`ws::Request::accept`]. What the head has to tell is read
@@ -42,7 +42,7 @@ pub fn accept_event_stream(hub: &Hub, head: &impl RequestHead) -> Admitting<sse:
 /// # Cancel safety
 /// Dropping the future refuses the handshake.
 pub fn accept_websocket(hub: &Hub, head: &impl RequestHead) -> Admitting<ws::Request> {
-    Admitting::new(ws::Request::accept(hub, head, now()))
+    admit(ws::Request::accept(hub, head, now()))
 }
 
 /// A request that is being let in: ready at once, unless what it presents has to be checked.
@@ -54,20 +54,21 @@ enum State<R> {
     Checking(Pin<Box<dyn Future<Output = Result<R, Rejection>> + Send>>),
 }
 
-impl<R: Identifiable + Send + 'static> Admitting<R> {
-    fn new(candidate: Result<Candidate<R>, Rejection>) -> Self {
-        Self(match candidate {
-            Err(rejection) => State::Known(Some(Err(rejection))),
-            Ok(Candidate { request, credentials: None }) => State::Known(Some(Ok(request))),
-            Ok(Candidate { request, credentials: Some(credentials) }) => {
-                let checking = authenticate(request.hub().clone(), credentials);
-                State::Checking(Box::pin(async {
-                    let established = checking.await;
-                    request.established(established)
-                }))
-            }
-        })
-    }
+fn admit<R>(candidate: Result<Candidate<R>, Rejection>) -> Admitting<R>
+where
+    R: Admits + Send + 'static,
+{
+    Admitting(match candidate {
+        Err(rejection) => State::Known(Some(Err(rejection))),
+        Ok(Candidate { request, credentials: None }) => State::Known(Some(Ok(request))),
+        Ok(Candidate { mut request, credentials: Some(credentials) }) => {
+            let checking = authenticate(request.admission().hub().clone(), credentials);
+            State::Checking(Box::pin(async {
+                let established = checking.await;
+                request.established(established)
+            }))
+        }
+    })
 }
 
 impl<R: Unpin> Future for Admitting<R> {
@@ -89,37 +90,30 @@ impl<R> fmt::Debug for Admitting<R> {
     }
 }
 
-/// Gives a request the identity that a handler has found out by itself.
-///
-/// # Errors
-/// A [`Rejection`] with 429 when the identity has as many connections as it may, and with 401 when
-/// it has expired.
-pub fn identify<R: Identifiable>(request: R, identity: Identity) -> Result<R, Rejection> {
-    let hub = request.hub().clone();
-    let checking = hub.permits().check();
-    let established =
-        deadline(&identity).map(|expires_at| Established { identity, expires_at, checking });
-    request.established(established)
+macro_rules! identify {
+    ($request:ty) => {
+        impl $request {
+            /// Gives the connection the identity that the application has found out by itself, in
+            /// place of another: for limits, permissions, expiry, and
+            /// [`Hub::disconnect`](crate::Hub::disconnect).
+            ///
+            /// # Errors
+            /// A [`Rejection`] with 429 when the identity has as many connections as it may, and
+            /// with 401 when it has expired.
+            pub fn identify(self, identity: Identity) -> Result<Self, Rejection> {
+                let checking = self.hub().permits().check();
+                let expires_at = deadline(&identity);
+                self.established(expires_at.map(|expires_at| Established {
+                    identity,
+                    expires_at,
+                    checking,
+                }))
+            }
+        }
+    };
 }
-
-/// A request of either transport that may be given an identity.
-#[expect(private_bounds, reason = "nobody else has requests")]
-pub trait Identifiable: Admits + Sized {
-    #[doc(hidden)]
-    fn hub(&self) -> &Hub;
-}
-
-impl Identifiable for sse::Request {
-    fn hub(&self) -> &Hub {
-        self.hub()
-    }
-}
-
-impl Identifiable for ws::Request {
-    fn hub(&self) -> &Hub {
-        self.hub()
-    }
-}
+identify!(sse::Request);
+identify!(ws::Request);
 
 /// A check under way.
 pub(super) type Checking =

@@ -8,13 +8,14 @@ use std::{
 
 use futures_core::Stream;
 
-use super::now;
+use super::{admit::authenticate, now};
 use crate::{
+    auth::{Action, CredentialSource, Credentials, Identity, Token},
     event::Event,
-    hub::{Hub, Publish},
+    hub::{Hub, Publish, PublishError},
     subscription::{Delivery, Subscribe, SubscribeError, Subscription},
     topic::{TopicName, TopicNameError},
-    ws::Socket,
+    ws::{RefreshError, Socket},
 };
 
 impl Hub {
@@ -89,6 +90,42 @@ impl Stream for Subscription {
 }
 
 impl Socket {
+    /// Publishes an event to a topic, if the connection's identity may; see [`Hub::publish`], which
+    /// asks nobody.
+    ///
+    /// # Errors
+    /// The future gives [`PublishError::Forbidden`], or what [`Hub::publish`] gives.
+    pub fn publish<T>(&self, topic: T, event: Event) -> Publish
+    where
+        T: TryInto<TopicName>,
+        TopicNameError: From<T::Error>,
+    {
+        let topic = match topic.try_into() {
+            Ok(topic) => topic,
+            Err(error) => return Publish::refused(TopicNameError::from(error)),
+        };
+        if !self.hub().authorizes(self.identity().as_ref(), Action::Publish, &topic) {
+            return Publish::refused(PublishError::Forbidden { topic });
+        }
+        self.hub().publish::<TopicName>(topic, event)
+    }
+
+    /// Refreshes the connection's identity with a token that came by a message of the application's
+    /// own; see [`Authentication::first_message`](crate::Authentication::first_message) for one of
+    /// ours. What the connection is subscribed to is decided anew.
+    ///
+    /// # Errors
+    /// [`RefreshError`]: the token proves no identity, or another than the connection's. The
+    /// connection goes on as it was.
+    ///
+    /// # Cancel safety
+    /// When this is dropped before it is ready, nothing has changed.
+    pub async fn refresh(&mut self, token: Token) -> Result<Identity, RefreshError> {
+        let credentials = Credentials::new(token, CredentialSource::Message);
+        let established = authenticate(self.hub().clone(), credentials).await?;
+        self.establish(established)
+    }
+
     /// Adds a topic to the connection's subscription, from its next event on: what the handler
     /// publishes to it after this call comes back.
     ///

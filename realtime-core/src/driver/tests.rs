@@ -24,6 +24,7 @@ use crate::{
     ws::{CloseCause, Format, Message, Outcome, Request, Session, Socket},
 };
 
+mod admission;
 mod body;
 mod byte_stream;
 mod connection;

@@ -228,7 +228,7 @@ impl Session {
         if self.is_open() {
             self.check_identity(cx, now);
         }
-        self.apply_changes();
+        self.apply_changes(now);
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
         }
@@ -337,7 +337,7 @@ impl Session {
 
     /// What the handler's future ended with.
     pub fn handler_ended(&mut self, cause: CloseCause, now: Instant) {
-        self.apply_changes();
+        self.apply_changes(now);
         let wanted = self.shared.as_ref().and_then(|shared| shared.close_wanted());
         self.close(wanted.unwrap_or(cause), now);
     }
@@ -460,19 +460,19 @@ impl Session {
         }
     }
 
-    fn apply_changes(&mut self) {
-        let Some(shared) = &self.shared else { return };
+    fn apply_changes(&mut self, now: Instant) {
         let mut changed = false;
-        while let Some(change) = shared.change() {
+        while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
             changed = true;
             match change {
+                Change::Identity(established) => self.establish(*established, now),
                 Change::Join(joined) => self.subscription.attach(joined),
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
                 }
             }
         }
-        if changed {
+        if changed && let Some(shared) = &self.shared {
             shared.set_topics(self.subscription.topics().count());
         }
     }

@@ -17,7 +17,8 @@ use super::{
     message::Message,
 };
 use crate::{
-    auth::Identity,
+    admission::Established,
+    auth::{AuthenticateError, Identity},
     fanout::lock,
     hub::Hub,
     limits::Limits,
@@ -105,6 +106,17 @@ impl Socket {
         Ok(())
     }
 
+    /// Puts `established` in place of the connection's identity, of the same subject.
+    pub(crate) fn establish(&mut self, established: Established) -> Result<Identity, RefreshError> {
+        let identity = established.identity.clone();
+        let is_other = |before: Identity| before.subject() != identity.subject();
+        if self.identity().is_some_and(is_other) {
+            return Err(RefreshError::OtherSubject);
+        }
+        self.change(Change::Identity(Box::new(established)));
+        Ok(identity)
+    }
+
     /// Closes the connection with a code and a reason once what was sent before is written.
     pub fn close(&mut self, code: CloseCode, reason: CloseReason) {
         let mut mail = lock(&self.shared.mail);
@@ -150,7 +162,7 @@ impl Socket {
         }
         match &change {
             Change::Join(_) => mail.topics += 1,
-            Change::Leave(_) => {}
+            Change::Leave(_) | Change::Identity(_) => {}
         }
         mail.changes.push_back(change);
         let driver = mail.driver.take();
@@ -216,6 +228,18 @@ impl<E: fmt::Display> Outcome for Result<(), E> {
     }
 }
 
+/// Why a connection keeps the identity that it has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// The token proves no identity.
+    #[error(transparent)]
+    Authenticate(#[from] AuthenticateError),
+    /// The token proves another identity than the connection's.
+    #[error("the subject must stay the same")]
+    OtherSubject,
+}
+
 /// A message that was not sent, because the connection has ended or is closing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection is closed")]
@@ -267,6 +291,7 @@ impl Mail {
 pub(super) enum Change {
     Join(Joined),
     Leave(TopicName),
+    Identity(Box<Established>),
 }
 
 /// The most messages in an inbox, whatever their size: an empty one has its cost too.

@@ -149,7 +149,9 @@ fn one_too_many_is_told_to_come_back() {
     let hub = Hub::builder().limits(|limits| limits.connections = 2).build().unwrap();
     let one = Request::let_in(&hub, &Head::websocket()).unwrap();
     let (_, session) = Request::attach(&hub, Instant::now()).unwrap().open(Instant::now()).unwrap();
-    for rejection in [Request::let_in(&hub, &Head::websocket()), Request::attach(&hub, Instant::now())] {
+    for rejection in
+        [Request::let_in(&hub, &Head::websocket()), Request::attach(&hub, Instant::now())]
+    {
         let rejection = rejection.unwrap_err();
         assert_eq!(rejection.status(), 503);
         assert!(has(&rejection, "retry-after", "5"));

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Session, later};
 use crate::{
-    admission::{Established, RefreshError},
+    admission::{Established, NotRefreshed},
     auth::{AuthenticateError, Authentication, Credentials},
     hub::Hub,
     limits::Limits,
@@ -115,27 +115,27 @@ impl Session {
         if !self.is_open() {
             return;
         }
-        let is_refresh = self.is_admitted();
-        let outcome = outcome.map_err(|error| match error {
-            AuthenticateError::Invalid(reason) => CloseCause::Unauthenticated((&*reason).into()),
-            AuthenticateError::Unavailable(_) => CloseCause::AuthenticationUnavailable,
-        });
-        let outcome = outcome.and_then(|established| {
-            self.admission.refresh(established).map_err(CloseCause::from)?;
-            if is_refresh { self.permit_again() } else { self.begin(now) }
-        });
         match outcome {
-            Ok(()) => {
-                if let Some(shared) = &self.shared {
-                    shared.set_identity(self.admission.identity().cloned());
-                }
-            }
+            Ok(established) => self.establish(established, now),
             // What it has is valid still; when that ends, it is told so.
-            Err(CloseCause::AuthenticationUnavailable) if is_refresh => {}
-            Err(cause) => {
-                add(&self.hub().counters().rejected, 1);
-                self.close_now(cause, now);
-            }
+            Err(AuthenticateError::Unavailable(_)) if self.is_admitted() => {}
+            Err(error) => self.turn_away(error.into(), now),
+        }
+    }
+
+    /// Gives the connection an identity, in place of the one before.
+    pub(super) fn establish(&mut self, established: Established, now: Instant) {
+        let refreshed = self.admission.refresh(established).map_err(CloseCause::from);
+        if let Some(shared) = &self.shared {
+            shared.set_identity(self.admission.identity().cloned());
+        }
+        let waiting = self.identification.waiting.take();
+        let agreed = refreshed.and_then(|()| match waiting {
+            Some(waiting) => self.begin(*waiting, now),
+            None => self.permit_again(),
+        });
+        if let Err(cause) = agreed {
+            self.turn_away(cause, now);
         }
     }
 
@@ -182,17 +182,15 @@ impl Session {
     pub(super) fn handle_identity_timeout(&mut self, now: Instant) {
         let expires_at = self.admission.principal().and_then(Principal::expires_at);
         if self.identification.deadline().is_some_and(|deadline| now >= deadline) {
-            add(&self.hub().counters().rejected, 1);
-            self.close_now(CloseCause::AuthenticationDeadline, now);
+            self.turn_away(CloseCause::AuthenticationDeadline, now);
         } else if expires_at.is_some_and(|at| now >= at) {
             self.close_now(CloseCause::Expired, now);
         }
     }
 
     /// Goes on as agreed on in the handshake, now that the peer is known.
-    fn begin(&mut self, now: Instant) -> Result<(), CloseCause> {
-        let Some(waiting) = self.identification.waiting.take() else { return Ok(()) };
-        let Waiting { subscribe, message_bytes, message_fragments, .. } = *waiting;
+    fn begin(&mut self, waiting: Waiting, now: Instant) -> Result<(), CloseCause> {
+        let Waiting { subscribe, message_bytes, message_fragments, .. } = waiting;
         self.decoder = Decoder::new(message_bytes, message_fragments);
         self.subscription = self.admission.subscribe(subscribe, now)?;
         self.tell_ready();
@@ -205,6 +203,11 @@ impl Session {
     /// Asks anew for the topics that the connection has.
     fn permit_again(&mut self) -> Result<(), CloseCause> {
         Ok(())
+    }
+
+    fn turn_away(&mut self, cause: CloseCause, now: Instant) {
+        add(&self.hub().counters().rejected, 1);
+        self.close_now(cause, now);
     }
 
     /// Closes without what is queued.
@@ -220,14 +223,23 @@ impl Session {
     }
 }
 
-impl From<RefreshError> for CloseCause {
-    fn from(error: RefreshError) -> Self {
+impl From<NotRefreshed> for CloseCause {
+    fn from(error: NotRefreshed) -> Self {
         match error {
-            RefreshError::OtherSubject => Self::Forbidden(error.to_string().into()),
-            RefreshError::NotEstablished(NotEstablished::Revoked) => {
+            NotRefreshed::OtherSubject => Self::Forbidden(error.to_string().into()),
+            NotRefreshed::NotEstablished(NotEstablished::Revoked) => {
                 Self::Revoked(error.to_string().into())
             }
-            RefreshError::NotEstablished(NotEstablished::Limit(limit)) => limit.into(),
+            NotRefreshed::NotEstablished(NotEstablished::Limit(limit)) => limit.into(),
+        }
+    }
+}
+
+impl From<AuthenticateError> for CloseCause {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Invalid(reason) => Self::Unauthenticated((&*reason).into()),
+            AuthenticateError::Unavailable(_) => Self::AuthenticationUnavailable,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
 mod bounds;
 mod closing;
 mod failing;
+mod identity;
 mod life;
 mod order;
 mod overflow;

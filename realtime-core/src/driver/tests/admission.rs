@@ -1,0 +1,207 @@
+//! Finding out who a peer is, with checks that take their time.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+use crate::{
+    auth::{AuthenticateError, Authentication, Credentials, Identity},
+    driver::accept_event_stream,
+};
+
+fn bearer(token: &str) -> Head {
+    Head::get().with("authorization", format!("Bearer {token}"))
+}
+
+fn hub(authentication: Authentication) -> Hub {
+    Hub::builder().authentication(authentication).build().unwrap()
+}
+
+async fn status(hub: &Hub, head: &Head) -> u16 {
+    accept_event_stream(hub, head).await.map_or_else(|rejection| rejection.status(), |_| 200)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_takes_too_long_is_an_overload_and_leaves_nothing() {
+    let never = async |_: Credentials| std::future::pending().await;
+    let hub = hub(Authentication::new(never));
+    let began = Clock::now();
+    assert_eq!(status(&hub, &bearer("x")).await, 503);
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    assert_eq!((hub.stats().connections_sse, hub.stats().rejected), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_checks_run_at_once_than_allowed() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let check = {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+        move |_: Credentials| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(Identity::new("alice"))
+            }
+        }
+    };
+    let hub = hub(Authentication::new(check).concurrency(3));
+    let began = Clock::now();
+    let checks = (0..9).map(|_| accept_event_stream(&hub, &bearer("x")));
+    let outcomes = futures_util::future::join_all(checks).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
+    assert_eq!(hub.stats().identities, 1);
+    drop(outcomes);
+    assert_eq!((hub.stats().identities, hub.stats().connections_sse), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_or_is_dropped_gives_its_place_back() {
+    let check = async |credentials: Credentials| match credentials.token.expose() {
+        "panic" => std::panic::resume_unwind(Box::new("as asked")),
+        "slow" => std::future::pending().await,
+        subject => Ok(Identity::new(subject.to_owned())),
+    };
+    let hub = hub(Authentication::new(check).concurrency(1));
+    assert_eq!(status(&hub, &bearer("panic")).await, 503);
+    let head = bearer("slow");
+    let slow = tokio::time::timeout(Duration::from_secs(1), status(&hub, &head));
+    assert!(slow.await.is_err());
+    assert_eq!(hub.stats().connections_sse, 0);
+    assert_eq!(status(&hub, &bearer("alice")).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_revoked_during_the_check_is_refused() {
+    let check = async |_: Credentials| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Identity::new("alice"))
+    };
+    let hub = hub(Authentication::new(check));
+    let accepting = tokio::spawn(accept_event_stream(&hub, &bearer("x")));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(hub.disconnect("alice", "banned"), 0);
+    assert_eq!(accepting.await.unwrap().unwrap_err().status(), 401);
+    assert_eq!(status(&hub, &bearer("x")).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_or_wrong_is_401_and_says_so() {
+    let check = async |credentials: Credentials| match credentials.token.expose() {
+        "good" => Ok(Identity::new("alice")),
+        _ => Err(AuthenticateError::invalid("no such session")),
+    };
+    let hub = hub(Authentication::new(check).cookie("session"));
+    let rejected = async |head: Head| accept_event_stream(&hub, &head).await.unwrap_err();
+    let missing = rejected(Head::get()).await;
+    let headers: Vec<_> = missing.headers().collect();
+    assert!(headers.contains(&("www-authenticate", "Bearer")), "{headers:?}");
+    let wrong = rejected(bearer("bad")).await;
+    assert_eq!(wrong.to_string(), "401: no such session");
+    assert_eq!(rejected(bearer("bad").with("cookie", "session=good")).await.status(), 401);
+    assert_eq!(status(&hub, &Head::get().with("cookie", "session=good")).await, 200);
+    let expired = Identity::new("bob").expires_at(std::time::SystemTime::UNIX_EPOCH);
+    let request = accept_event_stream(&hub, &bearer("good")).await.unwrap();
+    assert_eq!(request.identify(expired).unwrap_err().status(), 401);
+    assert_eq!(hub.stats().connections_sse, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_is_checked_and_then_the_handler_runs() {
+    let check = async |credentials: Credentials| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Identity::new(credentials.token.expose().to_owned()))
+    };
+    let hub = hub(Authentication::new(check).first_message());
+    let ran = Arc::new(AtomicBool::new(false));
+    let handler = {
+        let ran = Arc::clone(&ran);
+        async move |mut socket: Socket| {
+            ran.store(true, Ordering::SeqCst);
+            let subject = socket.identity().map(|it| it.subject().to_owned());
+            socket.send(Message::text(subject.unwrap())).await.unwrap();
+            echo(socket).await;
+        }
+    };
+    let (mut client, _server) = connect(&hub, 4096, &[], handler);
+    client.send(Sent::text(r#"{"token":"alice"}"#)).await;
+    client.send(Sent::text("hello")).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(!ran.load(Ordering::SeqCst));
+    assert_eq!(client.next().await, Some(text("alice")));
+    assert_eq!(client.next().await, Some(text("hello")));
+    assert_eq!(hub.disconnect("alice", "enough"), 1);
+    assert_eq!(client.next().await, Some(close(4401, "enough")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_refreshes_with_tokens_of_its_own_protocol() {
+    let check = async |credentials: Credentials| {
+        let (subject, seconds) = credentials.token.expose().split_once(' ').unwrap();
+        let expires = std::time::SystemTime::now() + Duration::from_secs(seconds.parse().unwrap());
+        Ok(Identity::new(subject.to_owned()).expires_at(expires))
+    };
+    let hub = hub(Authentication::new(check).optional());
+    let (mut client, server) = connect(&hub, 4096, &[], async |mut socket: Socket| {
+        while let Some(message) = socket.recv().await {
+            let token = crate::Token::new(message.as_text().unwrap().to_owned());
+            let answer = match socket.refresh(token).await {
+                Ok(identity) => identity.subject().to_owned(),
+                Err(error) => error.to_string(),
+            };
+            socket.send(Message::text(answer)).await.unwrap();
+        }
+    });
+    for (token, answer) in [
+        ("alice 10", "alice"),
+        ("mallory 10", "the subject must stay the same"),
+        ("alice 20", "alice"),
+    ] {
+        client.send(Sent::text(token)).await;
+        assert_eq!(client.next().await, Some(text(answer)));
+    }
+    let began = Clock::now();
+    assert_eq!(client.next().await, Some(close(4401, "expired")));
+    assert!(began.elapsed() > Duration::from_secs(15), "{:?}", began.elapsed());
+    drop(client);
+    assert_eq!(server.await.unwrap(), CloseCause::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_stream_ends_when_its_identity_does() {
+    use futures_util::StreamExt;
+
+    let hub = Hub::new();
+    let open = |identity: Identity| {
+        let request = sse_request(&hub).identify(identity).unwrap();
+        Body::open(request, "a").unwrap()
+    };
+    let expires = std::time::SystemTime::now() + Duration::from_secs(10);
+    let mut expiring = open(Identity::new("alice").expires_at(expires));
+    let mut revoked = open(Identity::new("bob"));
+    let began = Clock::now();
+    assert!(expiring.next().await.is_some());
+    assert!(revoked.next().await.is_some());
+    let rest: Vec<_> = expiring.collect().await;
+    assert_eq!(
+        rest,
+        [r#"event: realtime.bye
+data: {"reason":"expired"}
+
+"#]
+    );
+    assert!((9..=11).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    let waiting = tokio::spawn(async move { revoked.collect::<Vec<_>>().await });
+    tokio::task::yield_now().await;
+    assert_eq!(hub.disconnect("bob", "logged out"), 1);
+    let rest = waiting.await.unwrap();
+    assert!(rest.last().unwrap().ends_with(b"{\"reason\":\"logged out\"}\n\n"), "{rest:?}");
+    assert_eq!((hub.stats().identities, hub.stats().connections_sse), (0, 0));
+}
+
+fn sse_request(hub: &Hub) -> crate::sse::Request {
+    crate::sse::Request::let_in(hub, &Head::get()).unwrap()
+}
