@@ -76,7 +76,7 @@ pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Publishe
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
 pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, EventNameError};
 pub use fanout::Wakeups;
-pub use head::{HttpVersion, RequestHead};
+pub use head::{HttpVersion, RequestHead, Scheme, Site};
 pub use hub::{Hub, HubBuilder, Publish, PublishError};
 pub use limits::{Limits, TooManyConnections, Transport};
 pub use log::{Entry, Retention};
