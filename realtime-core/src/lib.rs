@@ -48,6 +48,7 @@
 
 mod auth;
 mod broker;
+mod client_ip;
 mod config;
 mod cursor;
 pub mod driver;
@@ -73,6 +74,7 @@ pub use auth::{
     Credentials, Identity, Token,
 };
 pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
+pub use client_ip::{Client, ClientIp, ForwardedError, TrustedProxies, TrustedProxiesError};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
 pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, EventNameError};
 pub use fanout::Wakeups;
