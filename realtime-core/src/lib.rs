@@ -82,7 +82,7 @@ pub use head::{HttpVersion, RequestHead, Scheme, Site};
 pub use hub::{Hub, HubBuilder, Publish, PublishError};
 pub use limits::{Limits, TooManyConnections, Transport};
 pub use log::{Entry, Retention};
-pub use origin::{OriginError, OriginPolicy, OriginRefused};
+pub use origin::{Cors, OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
 pub use rejection::Rejection;

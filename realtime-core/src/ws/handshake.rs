@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 use super::{Format, Session, socket::Socket};
 use crate::{
     config::WebSocketConfig,
-    head::{HttpVersion, RequestHead, last_event_id},
+    head::{HttpVersion, RequestHead, Site, last_event_id},
     hub::Hub,
     limits::{Limits, Permit, Transport},
     position::{LastEventId, LastEventIdError},
@@ -50,7 +50,7 @@ impl Request {
         let accept = || {
             let accepted = check(head)?;
             let permit = hub.admit(Transport::WebSocket)?;
-            hub.config().origin.check(head.header_values("origin"), head.authority())?;
+            hub.config().origin.check_websocket(head, &Site::of(head), false)?;
             Ok(Self {
                 hub: hub.clone(),
                 config: hub.config().websocket,
