@@ -88,7 +88,9 @@ mod tests {
         assert_eq!(null.cors(&page("null")).allowed_origin(), Some("null"));
         let any = OriginPolicy::dangerously_allow_any_origin();
         assert_eq!(any.cors(&page("https://a")).allowed_origin(), Some("https://a"));
-        assert_eq!(any.cors(&page("https://a\r\nx: y")).allowed_origin(), None);
+        for garbage in ["https://a\r\nx: y", "https://a/b", "garbage", "*", ""] {
+            assert_eq!(any.cors(&page(garbage)).allowed_origin(), None, "{garbage}");
+        }
     }
 
     proptest! {
