@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::{
     auth::{AuthenticateError, CredentialSource, Credentials, Identity},
+    client_ip::ClientIp,
     head::RequestHead,
     hub::Hub,
     limits::Transport,
@@ -65,6 +66,7 @@ pub(crate) trait Admits {
 #[derive(Debug)]
 pub(crate) struct Admission {
     hub: Hub,
+    client_ip: Option<ClientIp>,
     principal: Option<Box<Principal>>,
     _permit: Permit,
 }
@@ -94,28 +96,34 @@ impl Admission {
             let line = format!("the request's head has {bytes} bytes, and {max} are allowed");
             return Err(Rejection::new(431, line));
         }
-        let network = head.peer_addr().map(|peer| peer.ip());
-        let permit = hub.admit(transport, network, now)?;
+        let client = config.trusted_proxies.client(head)?;
+        let permit = hub.admit(transport, client.ip.map(ClientIp::network), now)?;
         let is_websocket = transport == Transport::WebSocket;
         let presents = presents(hub, head, is_websocket);
         let by_cookie = matches!(
             &presents,
             Ok(Presents::Credentials(Credentials { source: CredentialSource::Cookie, .. }))
         );
-        let _ = by_cookie;
         if is_websocket {
-            config.origin.check(head.header_values("origin"), head.authority())?;
+            config.origin.check_websocket(head, &client.site, by_cookie)?;
+        } else if by_cookie {
+            config.origin.check_event_stream(head, &client.site, by_cookie)?;
         }
-        Ok((Self::with(hub, permit), presents?))
+        let admission = Self { client_ip: client.ip, ..Self::with(hub, permit) };
+        Ok((admission, presents?))
     }
 
     /// An admission with a permit and without an identity.
     pub(crate) fn with(hub: &Hub, permit: Permit) -> Self {
-        Self { hub: hub.clone(), principal: None, _permit: permit }
+        Self { hub: hub.clone(), client_ip: None, principal: None, _permit: permit }
     }
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    pub(crate) fn client_ip(&self) -> Option<ClientIp> {
+        self.client_ip
     }
 
     pub(crate) fn identity(&self) -> Option<&Identity> {

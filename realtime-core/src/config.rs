@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     auth::{Authentication, Authorizer},
+    client_ip::TrustedProxies,
     limits::Limits,
     log::Retention,
     origin::OriginPolicy,
@@ -25,6 +26,9 @@ pub struct Config {
     pub limits: Limits,
     /// Which pages may connect. Default: same origin, because browsers send cookies along.
     pub origin: OriginPolicy,
+    /// Which proxies are believed what they say of clients. Default: none; see
+    /// [`TrustedProxies`].
+    pub trusted_proxies: TrustedProxies,
     /// How clients prove who they are. Default: not at all; a handler may know by itself and tell
     /// the extractor with `identify`.
     pub authentication: Option<Authentication>,

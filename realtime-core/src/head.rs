@@ -4,6 +4,11 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use crate::position::{LastEventId, LastEventIdError};
 
+mod site;
+
+pub(crate) use site::Authority;
+pub use site::{Scheme, Site};
+
 /// A view of a request's head; adapters implement it for their framework's request.
 pub trait RequestHead {
     /// The method, as it came.
@@ -26,6 +31,12 @@ pub trait RequestHead {
 
     /// The `:protocol` of an extended CONNECT (RFC 8441). Defaults to none.
     fn protocol(&self) -> Option<&str> {
+        None
+    }
+
+    /// The scheme that the request was sent by: the `:scheme` of HTTP/2, or what the server knows of
+    /// TLS. Defaults to none, which is taken for `http`.
+    fn scheme(&self) -> Option<&str> {
         None
     }
 

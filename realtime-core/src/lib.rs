@@ -49,6 +49,7 @@
 mod admission;
 mod auth;
 mod broker;
+mod client_ip;
 mod config;
 mod cursor;
 pub mod driver;
@@ -77,14 +78,15 @@ pub use auth::{
     CredentialSource, Credentials, Identity, Token,
 };
 pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
+pub use client_ip::{Client, ClientIp, ForwardedError, TrustedProxies, TrustedProxiesError};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
 pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, EventNameError};
 pub use fanout::Wakeups;
-pub use head::{HttpVersion, RequestHead};
+pub use head::{HttpVersion, RequestHead, Scheme, Site};
 pub use hub::{Hub, HubBuilder, Publish, PublishError};
 pub use limits::{Limits, Transport};
 pub use log::{Entry, Retention};
-pub use origin::{OriginError, OriginPolicy, OriginRefused};
+pub use origin::{Cors, OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
 pub use permits::LimitReached;
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};

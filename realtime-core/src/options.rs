@@ -11,6 +11,12 @@ macro_rules! sse_options {
             self.request.hub()
         }
 
+        /// The client's address, as far as it is known; see
+        /// [`TrustedProxies`]($crate::TrustedProxies).
+        pub fn client_ip(&self) -> Option<$crate::ClientIp> {
+            self.request.client_ip()
+        }
+
         /// Whose connection it is, if that is known.
         pub fn identity(&self) -> Option<&$crate::Identity> {
             self.request.identity()
@@ -43,6 +49,12 @@ macro_rules! websocket_options {
         /// The hub.
         pub fn hub(&self) -> &$crate::Hub {
             self.request.hub()
+        }
+
+        /// The client's address, as far as it is known; see
+        /// [`TrustedProxies`]($crate::TrustedProxies).
+        pub fn client_ip(&self) -> Option<$crate::ClientIp> {
+            self.request.client_ip()
         }
 
         /// Whose connection it is, if that is known by now.

@@ -2,41 +2,67 @@
 //!
 //! Browsers send a page's cookies along with a WebSocket handshake whatever site the page is of
 //! (RFC 6455 §10.2), so a server that doesn't look at `Origin` hands its users' sessions to any page
-//! that they visit.
+//! that they visit. This protects users of browsers; other clients send what `Origin` they like.
 
-use std::fmt;
+use crate::head::{RequestHead, Scheme, Site};
+
+mod cors;
+mod page;
+#[cfg(test)]
+mod tests;
+
+pub use cors::Cors;
+use page::{Origin, Pattern};
 
 /// Decides by the `Origin` header whether a request may come in. Default: same origin.
 ///
-/// A request without the header is no browser's cross-origin request and passes.
+/// Same origin means scheme, host **and** port of the site that the request was sent to, as browsers
+/// have it: `https://example.com` is another origin than `http://example.com`. Behind a proxy that
+/// terminates TLS the request arrives by `http`; that the site is `https` is known when the proxy is
+/// one of [`TrustedProxies`](crate::TrustedProxies) and says so.
 #[derive(Clone, Debug, Default)]
 pub struct OriginPolicy {
-    allowed: Vec<Origin>,
+    allowed: Vec<Pattern>,
+    null: bool,
     any: bool,
 }
 
 impl OriginPolicy {
-    /// Pages from the host and port that the request itself was sent to.
+    /// Pages from the scheme, host and port that the request itself was sent to.
     pub fn same_origin() -> Self {
         Self::default()
     }
 
-    /// Same origin, and pages from the given origins, each like `https://example.com` or
-    /// `http://localhost:3000`.
+    /// Same origin, and pages from the given origins.
+    ///
+    /// Each is either exact, like `https://example.com` or `http://localhost:3000`, or
+    /// `https://*.example.com`, which stands for all names below `example.com`, however deep, and
+    /// not for `example.com` itself. Scheme and port are exact in both; no port is the scheme's
+    /// default. Whoever can have a page at one of the names is let in: list no wildcard above names
+    /// that others can register, like `https://*.github.io`. An international name is written in
+    /// punycode.
     ///
     /// # Errors
-    /// [`OriginError`] when one of them is not an origin.
+    /// [`OriginError`] when one of them is not an origin, or stands for everybody.
     pub fn allow<I>(origins: I) -> Result<Self, OriginError>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let parse = |origin: I::Item| {
-            let text = origin.as_ref();
-            Origin::parse(text.as_bytes()).ok_or_else(|| OriginError(text.to_owned()))
-        };
+        let parse = |origin: I::Item| Pattern::parse(origin.as_ref());
         let allowed = origins.into_iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { allowed, any: false })
+        Ok(Self { allowed, ..Self::default() })
+    }
+
+    /// The same policy, and pages whose origin is `null`.
+    ///
+    /// Dangerous where a cookie identifies the user: any page can make its origin `null` by loading
+    /// itself into a sandboxed iframe, so this lets in about as many as
+    /// [`dangerously_allow_any_origin`](Self::dangerously_allow_any_origin).
+    #[must_use]
+    pub fn dangerously_allow_null(mut self) -> Self {
+        self.null = true;
+        self
     }
 
     /// Pages from anywhere.
@@ -44,189 +70,176 @@ impl OriginPolicy {
     /// Dangerous where a cookie identifies the user: any page that the user visits can then read
     /// and write as the user. There is no wildcard in [`allow`](Self::allow) that does the same.
     pub fn dangerously_allow_any_origin() -> Self {
-        Self { allowed: Vec::new(), any: true }
+        Self { any: true, ..Self::default() }
     }
 
-    /// Whether a request with these `Origin` headers, sent to `host` (the `Host` header or the
-    /// `:authority`), may come in.
+    /// Whether a WebSocket handshake, sent to `site`, may come in. `by_cookie` says whether a cookie
+    /// tells who the user is.
+    ///
+    /// Browsers send `Origin` with every WebSocket handshake. Without the header it is no browser,
+    /// and passes; but not with an identity from a cookie, which only a browser should have.
     ///
     /// # Errors
     /// [`OriginRefused`], to be answered with 403.
-    pub fn check<'a>(
+    pub fn check_websocket(
         &self,
-        mut origins: impl Iterator<Item = &'a [u8]>,
-        host: Option<&[u8]>,
+        head: &impl RequestHead,
+        site: &Site,
+        by_cookie: bool,
     ) -> Result<(), OriginRefused> {
+        match self.check(head, site)? {
+            Verdict::Passes => Ok(()),
+            Verdict::NoOrigin if by_cookie => Err(OriginRefused::Missing),
+            Verdict::NoOrigin => Ok(()),
+        }
+    }
+
+    /// Whether a request for an event stream, sent to `site`, may come in. `by_cookie` says whether
+    /// a cookie tells who the user is.
+    ///
+    /// Browsers leave `Origin` out of a `GET` to the same origin, and out of those whose answer the
+    /// page can't read anyway, like that of an `<img>`. Without the header, an identity from a cookie
+    /// is decided by `Sec-Fetch-Site`: `same-origin` and `none` (the user typed the address) pass,
+    /// all else is refused. With neither header the request passes: it is no browser, or one from
+    /// before 2023, which lets no page of another origin read an answer without [`Cors`].
+    ///
+    /// # Errors
+    /// [`OriginRefused`], to be answered with 403.
+    pub fn check_event_stream(
+        &self,
+        head: &impl RequestHead,
+        site: &Site,
+        by_cookie: bool,
+    ) -> Result<(), OriginRefused> {
+        match self.check(head, site)? {
+            Verdict::Passes => Ok(()),
+            Verdict::NoOrigin if !by_cookie => Ok(()),
+            Verdict::NoOrigin => check_fetch_site(head),
+        }
+    }
+
+    /// What a browser is told of who may read the answer.
+    pub fn cors(&self, head: &impl RequestHead) -> Cors {
+        let mut origins = head.header_values("origin");
+        let (Some(origin), None) = (origins.next(), origins.next()) else {
+            return Cors::default();
+        };
+        if self.lists(origin) { Cors::of(origin) } else { Cors::default() }
+    }
+
+    fn check(&self, head: &impl RequestHead, site: &Site) -> Result<Verdict, OriginRefused> {
         if self.any {
-            return Ok(());
+            return Ok(Verdict::Passes);
         }
-        let Some(origin) = origins.next() else { return Ok(()) };
-        let refused = || OriginRefused(String::from_utf8_lossy(origin).chars().take(100).collect());
+        let mut origins = head.header_values("origin");
+        let Some(origin) = origins.next() else { return Ok(Verdict::NoOrigin) };
         if origins.next().is_some() {
-            return Err(refused());
+            return Err(OriginRefused::Several);
         }
-        let origin = Origin::parse(origin).ok_or_else(refused)?;
-        let same = host.and_then(Authority::parse).is_some_and(|host| origin.is_at(&host));
-        if same || self.allowed.contains(&origin) { Ok(()) } else { Err(refused()) }
+        let is_same = || Origin::parse(origin).is_some_and(|page| page.is_of(site));
+        if is_same() || self.lists(origin) {
+            return Ok(Verdict::Passes);
+        }
+        Err(OriginRefused::not_allowed(origin, site))
+    }
+
+    /// Whether the policy lets this origin in by name, wherever the request was sent to.
+    fn lists(&self, origin: &[u8]) -> bool {
+        match Origin::parse(origin) {
+            Some(page) => self.any || self.allowed.iter().any(|pattern| pattern.matches(&page)),
+            None => origin == b"null" && (self.any || self.null),
+        }
+    }
+}
+
+enum Verdict {
+    Passes,
+    NoOrigin,
+}
+
+fn check_fetch_site(head: &impl RequestHead) -> Result<(), OriginRefused> {
+    let mut sites = head.header_values("sec-fetch-site");
+    match (sites.next(), sites.next()) {
+        (None, _) | (Some(b"same-origin" | b"none"), None) => Ok(()),
+        (Some(site), _) => Err(OriginRefused::OtherSite(shown(site))),
     }
 }
 
 /// A page's origin is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the origin {0:?} is not allowed here")]
-pub struct OriginRefused(String);
+#[non_exhaustive]
+pub enum OriginRefused {
+    /// It is neither the same origin nor one of the list.
+    #[error("the origin {origin:?} is not allowed here: {help}")]
+    #[non_exhaustive]
+    NotAllowed {
+        /// The header's value, its beginning if it is long.
+        origin: String,
+        /// What would be allowed, and how to allow this one.
+        help: String,
+    },
+    /// There is more than one `Origin` header.
+    #[error("expected one Origin header, got several")]
+    Several,
+    /// A WebSocket handshake with an identity from a cookie has no `Origin`.
+    #[error(
+        "expected an Origin header, as browsers send it, since a cookie says who this is; clients \
+         that are no browsers authenticate with a token"
+    )]
+    Missing,
+    /// There is no `Origin`, and `Sec-Fetch-Site` names another site than this.
+    #[error(
+        "expected the page's Origin header, or Sec-Fetch-Site: same-origin, since a cookie says who \
+         this is; got Sec-Fetch-Site: {0:?}"
+    )]
+    OtherSite(String),
+}
 
-/// A text that is no origin.
+impl OriginRefused {
+    fn not_allowed(origin: &[u8], site: &Site) -> Self {
+        let is_https = origin.get(..6).is_some_and(|it| it.eq_ignore_ascii_case(b"https:"));
+        let same = match site.host() {
+            Some(_) => format!("the same origin would be {site}"),
+            None => "the request names no host whose same origin it could be".to_owned(),
+        };
+        let how = if is_https && site.scheme == Scheme::Http {
+            "behind a proxy that terminates TLS: list it in trusted_proxies, or the origin in \
+             OriginPolicy::allow"
+        } else {
+            "others are listed in OriginPolicy::allow"
+        };
+        Self::NotAllowed { origin: shown(origin), help: format!("{same}; {how}") }
+    }
+}
+
+/// A header's value for an error: no more than fits a line.
+fn shown(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(100)]).into_owned()
+}
+
+/// A text that can't be in the list of origins.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an origin like `https://example.com:8443` (no path, no wildcard), got {0:?}")]
-pub struct OriginError(String);
-
-/// A tuple origin as browsers serialize it: scheme, host, port (HTML standard, "origin").
-#[derive(Clone, PartialEq, Eq)]
-struct Origin {
-    scheme: String,
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    /// `None` for anything but `scheme://host[:port]`, `null` included.
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?.to_ascii_lowercase();
-        let (scheme, rest) = text.split_once("://")?;
-        let authority = Authority::parse(rest.as_bytes())?;
-        let port = authority.port.or_else(|| default_port(scheme))?;
-        Some(Self { scheme: scheme.to_owned(), host: authority.host, port })
-    }
-
-    fn is_at(&self, host: &Authority) -> bool {
-        self.host == host.host && Some(self.port) == host.port.or(default_port(&self.scheme))
-    }
-}
-
-impl fmt::Debug for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
-    }
-}
-
-/// A host and, if it is given, a port.
-struct Authority {
-    host: String,
-    port: Option<u16>,
-}
-
-impl Authority {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?.to_ascii_lowercase();
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, after) = rest.split_once(']')?;
-                address.parse::<std::net::Ipv6Addr>().ok()?;
-                (
-                    format!("[{address}]"),
-                    after.strip_prefix(':').or(after.is_empty().then_some(""))?.to_owned(),
-                )
-            }
-            None => match text.split_once(':') {
-                Some((host, port)) => (host.to_owned(), port.to_owned()),
-                None => (text, String::new()),
-            },
-        };
-        let host_character = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-        if host.is_empty() || !host.chars().all(host_character) {
-            return None;
-        }
-        let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-        let port = match port.as_str() {
-            "" => None,
-            _ if digits => Some(port.parse().ok()?),
-            _ => return None,
-        };
-        Some(Self { host, port })
-    }
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn passes(policy: &OriginPolicy, origins: &[&str], host: &str) -> bool {
-        let origins = origins.iter().map(|origin| origin.as_bytes());
-        policy.check(origins, Some(host.as_bytes())).is_ok()
-    }
-
-    #[test]
-    fn same_origin_compares_host_and_port() {
-        let policy = OriginPolicy::default();
-        for (origin, host) in [
-            ("http://example.com", "example.com"),
-            ("http://example.com", "example.com:80"),
-            ("http://example.com:80", "example.com"),
-            ("https://example.com", "example.com"),
-            ("https://example.com", "example.com:443"),
-            ("HTTP://EXAMPLE.com", "Example.COM"),
-            ("http://localhost:8080", "localhost:8080"),
-            ("http://[::1]:8080", "[::1]:8080"),
-        ] {
-            assert!(passes(&policy, &[origin], host), "{origin} at {host}");
-        }
-        for (origin, host) in [
-            ("http://localhost:8081", "localhost:8080"),
-            ("http://evil.example", "example.com"),
-            ("http://example.com.evil", "example.com"),
-            ("http://example.com.", "example.com"),
-            ("http://user@example.com", "example.com"),
-            ("http://example.com/path", "example.com"),
-            ("http://example.com:", "example.com:8080"),
-            ("http://example.com:080x", "example.com:80"),
-            ("https://example.com", "example.com:80"),
-            ("null", "example.com"),
-            ("", "example.com"),
-            ("example.com", "example.com"),
-            ("http://[::1", "[::1]"),
-        ] {
-            assert!(!passes(&policy, &[origin], host), "{origin} at {host}");
-        }
-        assert!(passes(&policy, &[], "example.com"), "no browser");
-        assert!(!passes(&policy, &["http://a", "http://a"], "a"), "two headers");
-        assert!(policy.check([&b"http://a"[..]].into_iter(), None).is_err(), "no host");
-    }
-
-    #[test]
-    fn the_list_adds_to_same_origin() {
-        let policy = OriginPolicy::allow(["https://app.example.com"]).unwrap();
-        assert!(passes(&policy, &["https://app.example.com"], "api.example.com"));
-        assert!(passes(&policy, &["https://api.example.com"], "api.example.com"));
-        assert!(!passes(&policy, &["http://app.example.com"], "api.example.com"));
-        assert!(OriginPolicy::allow(["*"]).is_err());
-        assert!(OriginPolicy::allow(["null"]).is_err());
-        assert!(OriginPolicy::allow(["https://a/b"]).is_err());
-    }
-
-    #[test]
-    fn any_origin_has_to_be_asked_for_by_name() {
-        let policy = OriginPolicy::dangerously_allow_any_origin();
-        assert!(passes(&policy, &["null"], "example.com"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_header_makes_it_panic(
-            origin in proptest::collection::vec(any::<u8>(), 0..64),
-            host in proptest::collection::vec(any::<u8>(), 0..64),
-        ) {
-            let _ = OriginPolicy::default().check([&origin[..]].into_iter(), Some(&host));
-        }
-    }
+#[non_exhaustive]
+pub enum OriginError {
+    /// It is no origin.
+    #[error(
+        "expected an origin like `https://example.com:8443` or `https://*.example.com` (with a \
+         scheme, without a path, in ASCII), got {0:?}"
+    )]
+    NotAnOrigin(String),
+    /// It is a WebSocket's address, which is never the origin of a page.
+    #[error("expected the origin of a page, which is `http://…` or `https://…`, got {0:?}")]
+    WebSocketAddress(String),
+    /// It stands for everybody, or for everybody below a top-level domain.
+    #[error(
+        "expected a wildcard below at least two labels, like `https://*.example.com`, got {0:?}; to \
+         let in every page there is OriginPolicy::dangerously_allow_any_origin()"
+    )]
+    Everybody(String),
+    /// It is `null`, which any page can make its origin.
+    #[error(
+        "expected an origin like `https://example.com`, got \"null\", which any page can make its \
+         origin; if that is meant, there is OriginPolicy::dangerously_allow_null()"
+    )]
+    Null,
 }

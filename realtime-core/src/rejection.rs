@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    auth::AuthenticateError, origin::OriginRefused, permits::LimitReached,
+    auth::AuthenticateError, client_ip::ForwardedError, origin::OriginRefused, permits::LimitReached,
     subscription::SubscribeError,
 };
 
@@ -90,6 +90,12 @@ impl From<SubscribeError> for Rejection {
 impl From<OriginRefused> for Rejection {
     fn from(error: OriginRefused) -> Self {
         Self::new(403, error.to_string())
+    }
+}
+
+impl From<ForwardedError> for Rejection {
+    fn from(error: ForwardedError) -> Self {
+        Self::new(400, error.to_string())
     }
 }
 

@@ -12,6 +12,7 @@ use bytestring::ByteString;
 use crate::{
     admission::{Admission, Admits, Candidate, Presents},
     auth::Identity,
+    client_ip::ClientIp,
     config::SseConfig,
     head::{RequestHead, last_event_id},
     hub::Hub,
@@ -91,6 +92,11 @@ impl Request {
     /// The hub.
     pub fn hub(&self) -> &Hub {
         self.admission.hub()
+    }
+
+    /// The client's address, as far as it is known.
+    pub fn client_ip(&self) -> Option<ClientIp> {
+        self.admission.client_ip()
     }
 
     /// Whose connection it is, if that is known.

@@ -1,6 +1,6 @@
 //! A request head that says whatever a test wants.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{HttpVersion, RequestHead};
 
@@ -12,6 +12,7 @@ pub(crate) struct Head {
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) authority: Option<String>,
     pub(crate) protocol: Option<String>,
+    pub(crate) scheme: Option<String>,
     pub(crate) peer: Option<SocketAddr>,
 }
 
@@ -24,6 +25,7 @@ impl Head {
             headers: Vec::new(),
             authority: None,
             protocol: None,
+            scheme: None,
             peer: None,
         }
     }
@@ -46,6 +48,7 @@ impl Head {
             version: HttpVersion::Http2,
             authority: Some("example.com".into()),
             protocol: Some("websocket".into()),
+            scheme: Some("https".into()),
             ..head
         }
     }
@@ -64,6 +67,17 @@ impl Head {
     /// The header with another value.
     pub(crate) fn set(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.without(name).with(name, value)
+    }
+
+    pub(crate) fn scheme(mut self, scheme: &str) -> Self {
+        self.scheme = Some(scheme.into());
+        self
+    }
+
+    /// From this address, whatever the port.
+    pub(crate) fn peer(mut self, address: &str) -> Self {
+        self.peer = Some((address.parse::<IpAddr>().unwrap(), 4711).into());
+        self
     }
 
     pub(crate) fn query(mut self, query: &str) -> Self {
@@ -95,6 +109,10 @@ impl RequestHead for Head {
 
     fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
+    }
+
+    fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {

@@ -4,6 +4,7 @@ use super::Hub;
 use crate::{
     auth::{Authentication, Authorize, Authorizer},
     broker::{Broker, LocalBroker},
+    client_ip::TrustedProxies,
     config::{Config, ConfigError, SseConfig, WebSocketConfig},
     limits::Limits,
     log::Retention,
@@ -64,6 +65,12 @@ impl HubBuilder {
     /// Sets [`Config::origin`].
     pub fn origin(mut self, origin: OriginPolicy) -> Self {
         self.config.origin = origin;
+        self
+    }
+
+    /// Sets [`Config::trusted_proxies`].
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.config.trusted_proxies = proxies;
         self
     }
 

@@ -9,6 +9,7 @@ use super::{Format, Session, session::Setup, socket::Socket};
 use crate::{
     admission::{Admission, Admits, Candidate, Presents},
     auth::{CredentialSource, Identity, SUBPROTOCOL_PREFIX},
+    client_ip::ClientIp,
     config::WebSocketConfig,
     head::{HttpVersion, RequestHead, header_tokens, last_event_id},
     hub::Hub,
@@ -117,6 +118,11 @@ impl Request {
     /// The hub.
     pub fn hub(&self) -> &Hub {
         self.admission.hub()
+    }
+
+    /// The client's address, as far as it is known.
+    pub fn client_ip(&self) -> Option<ClientIp> {
+        self.admission.client_ip()
     }
 
     /// Whose connection it is, if that is known by now.

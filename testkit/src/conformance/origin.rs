@@ -24,14 +24,14 @@ pub async fn refuses_other_origins(suite: Suite) {
     assert_eq!(served.stats().connections_websocket, 0);
 }
 
-/// The page's host and port are those of the request; no header is no browser.
+/// The page's scheme, host and port are those of the request; no header is no browser.
 pub async fn lets_in_the_same_origin(suite: Suite) {
     let served = suite.start();
     lets_in(&served, &format!("http://{}", served.addr())).await;
     let mut peer = served.ws("/echo").await;
     peer.send_text("no browser").await;
     peer.expect_text("no browser").await;
-    let named = [("Host", "example.com"), ("Origin", "https://example.com")];
+    let named = [("Host", "example.com"), ("Origin", "http://example.com")];
     Peer::connect(served.addr(), "/echo", &named).await;
 }
 
