@@ -38,6 +38,10 @@ impl RequestHead for Head<'_> {
         of_uri.or_else(|| self.header("host"))
     }
 
+    fn scheme(&self) -> Option<&str> {
+        Some(if self.0.app_config().secure() { "https" } else { "http" })
+    }
+
     fn bytes(&self) -> usize {
         let headers = self.0.headers().iter();
         let headers = headers.map(|(name, value)| name.as_str().len() + value.len());

@@ -14,7 +14,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 use futures_core::Stream;
-use realtime_core::{Rejection, driver, ws::Accepted};
+use realtime_core::{Rejection, driver, sse, ws::Accepted};
 
 /// A refusal, on its way to becoming a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +56,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// The answer that starts an event stream.
-pub(crate) fn event_stream(body: driver::Body) -> HttpResponse {
+pub(crate) fn event_stream(accepted: sse::Accepted, body: driver::Body) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    for header in realtime_core::sse::RESPONSE_HEADERS {
-        response.insert_header(header);
+    for (name, value) in accepted.headers {
+        response.insert_header((name, &*value));
     }
     response.body(Streamed(body))
 }

@@ -32,6 +32,7 @@ impl Sse {
     /// # Errors
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<HttpResponse, Refused> {
-        Ok(event_stream(driver::Body::open(self.request, request)?))
+        let (answer, body) = driver::Body::open(self.request, request)?;
+        Ok(event_stream(answer, body))
     }
 }

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use http::{Extensions, HeaderMap, Method, Uri, Version, request::Parts};
-use realtime_core::{HttpVersion, RequestHead};
+use realtime_core::{HttpVersion, RequestHead, Scheme};
 
 /// The peer's address, in the extensions of requests that [`serve`](crate::serve) took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "it is its field")]
 pub struct PeerAddr(pub SocketAddr);
 
-/// A request's head, wherever its parts lie.
+/// A request's head, wherever its parts lie. A server that speaks TLS itself puts
+/// [`Scheme::Https`] into the request's extensions.
 #[derive(Debug)]
 pub(crate) struct Head<'a> {
     method: &'a Method,
@@ -67,6 +68,12 @@ impl RequestHead for Head<'_> {
     fn authority(&self) -> Option<&[u8]> {
         let of_uri = self.uri.authority().map(|authority| authority.as_str().as_bytes());
         of_uri.or_else(|| self.header("host"))
+    }
+
+    fn scheme(&self) -> Option<&str> {
+        let told = self.extensions.get::<Scheme>().map(|scheme| scheme.as_str());
+        // Before HTTP/2 it would be a client's word for it (RFC 9112 §3.2.2).
+        told.or_else(|| self.uri.scheme_str().filter(|_| self.version >= Version::HTTP_2))
     }
 
     #[cfg(feature = "http2")]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::Response;
 use http_body::{Frame, SizeHint};
-use realtime_core::{Rejection, driver, ws::Accepted};
+use realtime_core::{Rejection, driver, sse, ws::Accepted};
 
 /// The body of a response: whole bytes, or an event stream.
 #[derive(Debug)]
@@ -109,10 +109,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// The answer that starts an event stream.
-pub(crate) fn event_stream(body: driver::Body) -> Response<Body> {
+pub(crate) fn event_stream(accepted: &sse::Accepted, body: driver::Body) -> Response<Body> {
     let mut response = Response::builder();
-    for (name, value) in realtime_core::sse::RESPONSE_HEADERS {
-        response = response.header(name, value);
+    for (name, value) in &accepted.headers {
+        response = response.header(*name, &**value);
     }
     complete(response, Body::event_stream(body))
 }

@@ -46,7 +46,8 @@ impl Sse {
     /// # Errors
     /// [`Refused`] when a topic's name is not valid or too many are asked for.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<Response<Body>, Refused> {
-        Ok(event_stream(driver::Body::open(self.request, request)?))
+        let (answer, body) = driver::Body::open(self.request, request)?;
+        Ok(event_stream(&answer, body))
     }
 
     async fn new(admitting: Admitting<sse::Request>) -> Result<Self, Refused> {

@@ -33,7 +33,7 @@ impl Streams {
         Self::new(count, |hub| {
             let request = driver::accept_event_stream(hub, &Head).now_or_never();
             let request = request.expect("nothing to wait for").expect("a valid request");
-            let mut body = driver::Body::open(request, "bench").expect("a valid topic");
+            let (_, mut body) = driver::Body::open(request, "bench").expect("a valid topic");
             Box::new(move |cx| take(&mut body, cx))
         })
     }

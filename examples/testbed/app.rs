@@ -13,12 +13,27 @@ pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
 /// The largest message that `/echo` takes.
 const ECHO_BYTES: usize = 64 * 1024 * 1024;
 
+/// More than anybody sends: tools are to meet only the limits that they ask for.
+const UNLIMITED: Rate = Rate::per_second(u32::MAX);
+
 pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
-    Hub::builder()
+    let hub = Hub::builder()
         .overflow(options.overflow)
         .origin(options.origin.clone())
-        .limits(|limits| limits.connections = MAX_CONNECTIONS as u64)
-        .build()
+        .trusted_proxies(options.trusted_proxies.clone())
+        .limits(|limits| {
+            limits.connections = options.max_connections.unwrap_or(MAX_CONNECTIONS as u64);
+            limits.connections_per_ip = options.max_per_ip.unwrap_or(u32::MAX);
+            limits.connections_per_subject = u32::MAX;
+            limits.handshakes_per_ip = options.handshakes_per_second.unwrap_or(UNLIMITED);
+            limits.messages = options.messages_per_second.unwrap_or(UNLIMITED);
+            limits.inbound_bytes = UNLIMITED;
+            limits.message_bytes = options.max_message.unwrap_or(limits.message_bytes);
+        });
+    match &options.authentication {
+        Some(authentication) => hub.authentication(authentication.clone()).build(),
+        None => hub.build(),
+    }
 }
 
 /// `GET /ws`: publishes what the client sends.
@@ -44,6 +59,8 @@ pub(crate) fn echo_limits(limits: &mut realtime::Limits) {
     limits.message_fragments = 1 << 20;
     limits.inbox_bytes = ECHO_BYTES;
     limits.outbox_bytes = ECHO_BYTES;
+    limits.messages = UNLIMITED;
+    limits.inbound_bytes = UNLIMITED;
 }
 
 /// The topics of `GET /events?topic=T&topic=U`.

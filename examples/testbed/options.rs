@@ -1,9 +1,14 @@
 //! The command line.
 
-use realtime::{OriginPolicy, Overflow};
+use std::{str::FromStr, time::Duration};
+
+use realtime::{Authentication, Jwt, OriginPolicy, Overflow, Rate, TrustedProxies};
 
 const USAGE: &str = "usage: testbed --adapter axum|actix|hyper --listen HOST:PORT [--threads N] \
-    [--overflow disconnect|drop-oldest|drop-newest|conflate] [--origin any|same|URL]…";
+    [--overflow disconnect|drop-oldest|drop-newest|conflate] [--origin any|same|URL]… \
+    [--auth jwt-hs256:SECRET [--query-token] [--first-message]] [--trusted-proxy CIDR]… \
+    [--max-connections N] [--max-per-ip N] [--handshakes-per-second N] \
+    [--messages-per-second N] [--max-message BYTES]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adapter {
@@ -19,6 +24,13 @@ pub(crate) struct Options {
     pub(crate) threads: usize,
     pub(crate) overflow: Overflow,
     pub(crate) origin: OriginPolicy,
+    pub(crate) authentication: Option<Authentication>,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) max_connections: Option<u64>,
+    pub(crate) max_per_ip: Option<u32>,
+    pub(crate) handshakes_per_second: Option<Rate>,
+    pub(crate) messages_per_second: Option<Rate>,
+    pub(crate) max_message: Option<usize>,
 }
 
 impl Options {
@@ -29,22 +41,64 @@ impl Options {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             overflow: Overflow::default(),
             origin: OriginPolicy::default(),
+            authentication: None,
+            trusted_proxies: TrustedProxies::default(),
+            max_connections: None,
+            max_per_ip: None,
+            handshakes_per_second: None,
+            messages_per_second: None,
+            max_message: None,
         };
-        let mut origins = Vec::new();
+        let (mut origins, mut proxies) = (Vec::new(), Vec::new());
+        let (mut by_query, mut by_first_message) = (false, false);
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{flag} needs a value; {USAGE}"));
             match flag.as_str() {
                 "--adapter" => options.adapter = adapter(&value()?)?,
                 "--listen" => options.listen = value()?,
-                "--threads" => options.threads = threads(&value()?)?,
+                "--threads" => options.threads = at_least_one(&flag, &value()?)?,
                 "--overflow" => options.overflow = overflow(&value()?)?,
                 "--origin" => origins.push(value()?),
+                "--auth" => options.authentication = Some(authentication(&value()?)?),
+                "--query-token" => by_query = true,
+                "--first-message" => by_first_message = true,
+                "--trusted-proxy" => proxies.push(value()?),
+                "--max-connections" => {
+                    options.max_connections = Some(at_least_one(&flag, &value()?)?);
+                }
+                "--max-per-ip" => options.max_per_ip = Some(at_least_one(&flag, &value()?)?),
+                "--handshakes-per-second" => {
+                    let per_second = at_least_one(&flag, &value()?)?;
+                    options.handshakes_per_second = Some(Rate::per_second(per_second));
+                }
+                "--messages-per-second" => {
+                    let per_second = at_least_one(&flag, &value()?)?;
+                    options.messages_per_second = Some(Rate::per_second(per_second));
+                }
+                "--max-message" => options.max_message = Some(at_least_one(&flag, &value()?)?),
                 _ => return Err(format!("unknown argument {flag}; {USAGE}")),
             }
         }
         options.origin = origin(origins)?;
+        options.trusted_proxies =
+            TrustedProxies::new(proxies).map_err(|error| format!("--trusted-proxy: {error}"))?;
+        if by_query {
+            options.authentication = options.authentication.map(|it| it.query("token"));
+        }
+        if by_first_message {
+            options.authentication = options.authentication.map(Authentication::first_message);
+        }
         Ok(options)
     }
+}
+
+/// `jwt-hs256:SECRET`; expiry is exact, so that tools can see it.
+fn authentication(value: &str) -> Result<Authentication, String> {
+    let secret = value
+        .strip_prefix("jwt-hs256:")
+        .ok_or(format!("--auth must be jwt-hs256:SECRET, not {value}"))?;
+    let jwt = Jwt::hs256(secret).map_err(|error| format!("--auth: {error}"))?;
+    Ok(Authentication::new(jwt.leeway(Duration::ZERO)).cookie("token"))
 }
 
 fn adapter(value: &str) -> Result<Adapter, String> {
@@ -56,9 +110,9 @@ fn adapter(value: &str) -> Result<Adapter, String> {
     }
 }
 
-fn threads(value: &str) -> Result<usize, String> {
-    let threads = value.parse().ok().filter(|threads| *threads > 0);
-    threads.ok_or(format!("--threads must be a number of at least 1, not {value}"))
+fn at_least_one<T: FromStr + PartialOrd + From<u8>>(flag: &str, value: &str) -> Result<T, String> {
+    let number = value.parse().ok().filter(|number| *number >= T::from(1));
+    number.ok_or(format!("{flag} must be a number of at least 1, not {value}"))
 }
 
 fn overflow(value: &str) -> Result<Overflow, String> {

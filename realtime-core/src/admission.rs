@@ -66,9 +66,8 @@ pub(crate) trait Admits {
 #[derive(Debug)]
 pub(crate) struct Admission {
     hub: Hub,
-    client_ip: Option<ClientIp>,
     principal: Option<Box<Principal>>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// What a request presents to prove who it is.
@@ -97,7 +96,7 @@ impl Admission {
             return Err(Rejection::new(431, line));
         }
         let client = config.trusted_proxies.client(head)?;
-        let permit = hub.admit(transport, client.ip.map(ClientIp::network), now)?;
+        let permit = hub.admit(transport, client.ip, now)?;
         let is_websocket = transport == Transport::WebSocket;
         let presents = presents(hub, head, is_websocket);
         let by_cookie = matches!(
@@ -109,13 +108,12 @@ impl Admission {
         } else if by_cookie {
             config.origin.check_event_stream(head, &client.site, by_cookie)?;
         }
-        let admission = Self { client_ip: client.ip, ..Self::with(hub, permit) };
-        Ok((admission, presents?))
+        Ok((Self::with(hub, permit), presents?))
     }
 
     /// An admission with a permit and without an identity.
     pub(crate) fn with(hub: &Hub, permit: Permit) -> Self {
-        Self { hub: hub.clone(), client_ip: None, principal: None, _permit: permit }
+        Self { hub: hub.clone(), principal: None, permit }
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -123,7 +121,7 @@ impl Admission {
     }
 
     pub(crate) fn client_ip(&self) -> Option<ClientIp> {
-        self.client_ip
+        self.permit.client()
     }
 
     pub(crate) fn identity(&self) -> Option<&Identity> {

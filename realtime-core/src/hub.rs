@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     future::Future,
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -19,6 +18,7 @@ use bytestring::ByteString;
 use crate::{
     auth::{Action, Authorize, Identity},
     broker::{Broker, BrokerError, Deliver, DeliverError, Inlet, LocalBroker, Published},
+    client_ip::ClientIp,
     config::Config,
     event::Event,
     fanout::{Fanout, Wakeups, lock},
@@ -214,14 +214,14 @@ impl Hub {
         }
     }
 
-    /// A permit for one more connection from `network`.
+    /// A permit for one more connection of `client`.
     pub(crate) fn admit(
         &self,
         transport: Transport,
-        network: Option<IpAddr>,
+        client: Option<ClientIp>,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
-        self.inner.permits.admit(transport, network, &self.config().limits, now)
+        self.inner.permits.admit(transport, client, &self.config().limits, now)
     }
 
     pub(crate) fn permits(&self) -> &Arc<Permits> {

@@ -1,12 +1,12 @@
 //! Who is connected: permits for connections in all, of each client's network, and of each identity.
 
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use crate::{
+    client_ip::ClientIp,
     fanout::lock,
     limits::{Limits, Transport},
     stats::Counters,
@@ -34,17 +34,16 @@ impl Permits {
         Self { counters, networks: Mutex::default(), subjects: Mutex::default() }
     }
 
-    /// A permit for one more connection from `network`, which is `None` where a client's address is
-    /// not known.
+    /// A permit for one more connection of `client`, whose address may not be known.
     pub(crate) fn admit(
         self: &Arc<Self>,
         transport: Transport,
-        network: Option<IpAddr>,
+        client: Option<ClientIp>,
         limits: &Limits,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
-        if let Some(network) = network {
-            lock(&self.networks).enter(network, limits, now)?;
+        if let Some(client) = client {
+            lock(&self.networks).enter(client.network(), limits, now)?;
         }
         let max = limits.connections;
         let open = &self.counters.connections;
@@ -52,13 +51,13 @@ impl Permits {
             (open < max).then_some(open + 1)
         });
         if taken.is_err() {
-            if let Some(network) = network {
-                lock(&self.networks).leave(network);
+            if let Some(client) = client {
+                lock(&self.networks).leave(client.network());
             }
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, network })
+        Ok(Permit { permits: Arc::clone(self), transport, client })
     }
 }
 
@@ -67,7 +66,14 @@ impl Permits {
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     transport: Transport,
-    network: Option<IpAddr>,
+    client: Option<ClientIp>,
+}
+
+impl Permit {
+    /// Whose connection it is.
+    pub(crate) fn client(&self) -> Option<ClientIp> {
+        self.client
+    }
 }
 
 impl Drop for Permit {
@@ -75,8 +81,8 @@ impl Drop for Permit {
         let counters = &self.permits.counters;
         counters.connections.fetch_sub(1, Ordering::Relaxed);
         self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
-        if let Some(network) = self.network {
-            lock(&self.permits.networks).leave(network);
+        if let Some(client) = self.client {
+            lock(&self.permits.networks).leave(client.network());
         }
     }
 }

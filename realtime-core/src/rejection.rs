@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    auth::AuthenticateError, client_ip::ForwardedError, origin::OriginRefused, permits::LimitReached,
-    subscription::SubscribeError,
+    auth::AuthenticateError, client_ip::ForwardedError, origin::OriginRefused,
+    permits::LimitReached, subscription::SubscribeError,
 };
 
 /// An answer that refuses a request: status, headers and a one-line body.
@@ -61,6 +61,16 @@ impl Rejection {
     ) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    pub(crate) fn with_headers(mut self, headers: Vec<(&'static str, String)>) -> Self {
+        self.headers.extend(headers.into_iter().map(|(name, value)| (name, value.into())));
+        self
+    }
+
+    /// An answer without a body: 204, to be completed with headers.
+    pub(crate) fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// A refusal that an `EventSource` survives: it gives up for good at any status but 200, so it

@@ -10,146 +10,24 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::{
-    admission::{Admission, Admits, Candidate, Presents},
-    auth::Identity,
-    client_ip::ClientIp,
+    admission::Admission,
     config::SseConfig,
-    head::{RequestHead, last_event_id},
-    hub::Hub,
-    limits::Transport,
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
-    position::{LastEventId, LastEventIdError},
-    rejection::Rejection,
     stats::add,
-    subscription::{Delivery, Subscribe, Subscription, Take},
+    subscription::{Delivery, Subscription, Take},
 };
 
 mod block;
 mod encode;
+mod request;
 
 pub use crate::config::BinaryData;
 pub use block::{Block, BlockIdError};
-
-/// The headers of a stream's response, to be sent with status 200.
-///
-/// `no-store`, because Chromium lets a cacheable response run tens of MB ahead of a page that does not
-/// read it, and a slow client would not be seen. `no-transform` and `identity` keep compressing
-/// middleware and proxies from holding events back, `X-Accel-Buffering` does so for nginx.
-pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
-    ("content-type", "text/event-stream"),
-    ("cache-control", "no-store, no-transform"),
-    ("content-encoding", "identity"),
-    ("x-accel-buffering", "no"),
-];
+pub use request::{Accepted, Request};
 
 /// A stream that gives so much at once adds no more events to it.
 const CHUNK_BYTES: usize = 64 * 1024;
-
-/// A request for a stream that has passed admission; what the adapters' extractors hold.
-#[derive(Debug)]
-pub struct Request {
-    admission: Admission,
-    config: SseConfig,
-    after: Option<Result<LastEventId, LastEventIdError>>,
-    is_event_source: bool,
-}
-
-impl Request {
-    /// Lets a request in at the time `now`, or says why not.
-    ///
-    /// # Errors
-    /// A [`Rejection`]: 400 for forwarded headers that contradict each other, 401 for credentials
-    /// that are missing or malformed, 403 for an origin that is not allowed, 405 for a method but
-    /// GET, 429 and 503 when a limit is reached, of which a browser gets an empty stream instead,
-    /// which it retries, and 431 for a head that is too large.
-    pub fn accept(
-        hub: &Hub,
-        head: &impl RequestHead,
-        now: Instant,
-    ) -> Result<Candidate<Self>, Rejection> {
-        let config = hub.config().sse;
-        let is_event_source = is_event_source(head);
-        let accept = || {
-            if head.method() != "GET" {
-                return Err(Rejection::new(405, "an event stream is read with GET")
-                    .with_header("allow", "GET"));
-            }
-            Admission::begin(hub, head, Transport::Sse, now)
-        };
-        let (admission, presents) = accept().map_err(|rejection| {
-            add(&hub.counters().rejected, 1);
-            survivable(rejection, is_event_source, &config)
-        })?;
-        let request = Self { admission, config, after: last_event_id(head), is_event_source };
-        let credentials = match presents {
-            Presents::Credentials(credentials) => Some(credentials),
-            Presents::Nothing | Presents::FirstMessage => None,
-        };
-        Ok(Candidate { request, credentials })
-    }
-
-    /// The hub.
-    pub fn hub(&self) -> &Hub {
-        self.admission.hub()
-    }
-
-    /// The client's address, as far as it is known.
-    pub fn client_ip(&self) -> Option<ClientIp> {
-        self.admission.client_ip()
-    }
-
-    /// Whose connection it is, if that is known.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.admission.identity()
-    }
-
-    /// Changes the configuration for this stream.
-    #[must_use]
-    pub fn configure(mut self, change: impl FnOnce(&mut SseConfig)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    /// Subscribes, at the time `now`, and starts the stream. The client's id, if it sent one, is
-    /// resumed after.
-    ///
-    /// # Errors
-    /// A [`Rejection`]: 400 for bad topics, 403 for topics that are not permitted, 503 when the hub's
-    /// table is full (a browser gets an empty stream instead, which it retries).
-    pub fn open(
-        self,
-        request: impl Into<Subscribe>,
-        now: Instant,
-    ) -> Result<EventStream, Rejection> {
-        let request = request.into().or_after(self.after);
-        let subscription = self.admission.subscribe(request, now).map_err(|error| {
-            add(&self.admission.hub().counters().rejected, 1);
-            survivable(error.into(), self.is_event_source, &self.config)
-        })?;
-        Ok(EventStream::new(subscription, self.config, self.admission, now))
-    }
-}
-
-#[cfg(test)]
-impl Request {
-    /// Lets a request in that presents nothing.
-    #[allow(clippy::disallowed_methods, reason = "a test has a clock")]
-    pub(crate) fn let_in(hub: &Hub, head: &impl RequestHead) -> Result<Self, Rejection> {
-        let candidate = Self::accept(hub, head, Instant::now())?;
-        Ok(candidate.anonymous().expect("nothing to check"))
-    }
-}
-
-impl Admits for Request {
-    fn admission(&mut self) -> &mut Admission {
-        &mut self.admission
-    }
-
-    fn refusal(&self, rejection: Rejection) -> Rejection {
-        survivable(rejection, self.is_event_source, &self.config)
-    }
-}
 
 /// A stream's state machine: bytes out of a subscription, and heartbeats by the time that it is
 /// told.
@@ -276,24 +154,6 @@ impl Take for TakeBlocks {
 
     fn is_full(&self) -> bool {
         self.length >= CHUNK_BYTES
-    }
-}
-
-/// Whether the request is a browser's `EventSource`: that gives up for good at a status that other
-/// clients understand.
-fn is_event_source(head: &impl RequestHead) -> bool {
-    let accepts = head
-        .header_values("accept")
-        .any(|accept| accept.windows(17).any(|window| window == b"text/event-stream"));
-    accepts && head.header("sec-fetch-mode").is_some()
-}
-
-/// The refusal itself, or for overload of a browser one that it survives.
-fn survivable(refusal: Rejection, is_event_source: bool, config: &SseConfig) -> Rejection {
-    if is_event_source && matches!(refusal.status(), 429 | 503) {
-        Rejection::event_stream(encode::refusal(jittered_retry(config), "overloaded"))
-    } else {
-        refusal
     }
 }
 

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use super::{Timer, now};
 use crate::{
     rejection::Rejection,
-    sse::{EventStream, Request},
+    sse::{Accepted, EventStream, Request},
     subscription::Subscribe,
 };
 
@@ -28,9 +28,12 @@ impl Body {
     ///
     /// # Errors
     /// See [`Request::open`].
-    pub fn open(request: Request, subscribe: impl Into<Subscribe>) -> Result<Self, Rejection> {
-        let stream = request.open(subscribe, now())?;
-        Ok(Self { stream, timer: Timer::default() })
+    pub fn open(
+        request: Request,
+        subscribe: impl Into<Subscribe>,
+    ) -> Result<(Accepted, Self), Rejection> {
+        let (accepted, stream) = request.open(subscribe, now())?;
+        Ok((accepted, Self { stream, timer: Timer::default() }))
     }
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test has a clock")]
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     sync::atomic::AtomicUsize,
     task::{Context, Poll, Wake, Waker},
 };
@@ -24,8 +24,8 @@ fn limits() -> Limits {
     }
 }
 
-fn address(last: u8) -> Option<IpAddr> {
-    Some(Ipv4Addr::new(192, 0, 2, last).into())
+fn address(last: u8) -> Option<ClientIp> {
+    Some(ClientIp::new(Ipv4Addr::new(192, 0, 2, last).into()))
 }
 
 fn establish(permits: &Arc<Permits>, subject: &str) -> SubjectPermit {
@@ -77,7 +77,7 @@ fn networks_are_forgotten_once_they_are_quiet() {
     let now = Instant::now();
     let limits = limits();
     let kept = permits.admit(Transport::Sse, address(1), &limits, now).unwrap();
-    let network = |n: u32| Some(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)));
+    let network = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n))));
     for n in 0..5000 {
         drop(permits.admit(Transport::Sse, network(n), &limits, now).unwrap());
     }
@@ -97,7 +97,7 @@ fn more_networks_than_can_be_remembered_are_refused_and_memory_is_bounded() {
     let permits = permits();
     let now = Instant::now();
     let limits = limits();
-    let network = |n: u32| Some(IpAddr::from(Ipv4Addr::from_bits(n)));
+    let network = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n))));
     let admitted = (0..70_000)
         .filter(|n| permits.admit(Transport::Sse, network(*n), &limits, now).is_ok())
         .count();

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use realtime_testkit::sse::{Event as Seen, Parser};
 
 use super::*;
-use crate::{Event, LagLimit, Overflow, Position, Start, head::testing::Head};
+use crate::{Event, Hub, LagLimit, Overflow, Position, Start, Subscribe, head::testing::Head};
 
 mod stream;
 mod wire;
@@ -31,7 +31,7 @@ impl Client {
     ) -> Self {
         let start = Instant::now();
         let accepted = Request::let_in(hub, head).unwrap().configure(configure);
-        let stream = accepted.open(request, start).unwrap();
+        let (_, stream) = accepted.open(request, start).unwrap();
         Self { stream, parser: Parser::new(), start }
     }
 

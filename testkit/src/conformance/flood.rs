@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::{
     Suite,
     lagging::{Lagging, Slow, Transport},
+    served,
 };
 use crate::{
     net::Dial,
@@ -17,7 +18,7 @@ use crate::{
 
 /// Of the answers that are owed only the latest is kept, and when the client reads, it goes on.
 pub async fn keeps_one_pong_for_a_client_that_does_not_read(suite: Suite) {
-    let served = suite.start();
+    let served = suite.start_with(|hub| hub.limits(served::unpaced));
     let mut peer = Peer::connect(Dial::to(served.addr()).recv_buffer(4096), "/echo", &[]).await;
     flood_with_pings(&mut peer).await;
     peer.send_text("still here").await;

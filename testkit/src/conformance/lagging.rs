@@ -3,7 +3,7 @@
 use realtime_core::{Event, Retention};
 use serde_json::Value;
 
-use super::{Served, Suite};
+use super::{Served, Suite, served};
 use crate::{
     http::End,
     net::Dial,
@@ -58,7 +58,7 @@ pub(super) enum Transport {
 impl Lagging {
     pub(super) async fn start(suite: Suite, transport: Transport, policy: &str) -> Self {
         let all = Retention::default().events(100_000).bytes(1 << 30);
-        let served = suite.start_with(|hub| hub.retention(all));
+        let served = suite.start_with(|hub| hub.retention(all).limits(served::unpaced));
         let dial = Dial::to(served.addr()).recv_buffer(4096);
         let query = format!("topic=load&overflow={policy}&lag={LAG}");
         let (slow, start) = match transport {
@@ -71,7 +71,7 @@ impl Lagging {
             }
             Transport::WebSocket => {
                 let mut peer = Peer::connect(dial, &format!("/ws?{query}"), &[]).await;
-                let start = super::served::ready(&mut peer).await;
+                let start = served::ready(&mut peer).await;
                 (Slow::WebSocket(Box::new(peer)), start)
             }
         };
@@ -167,7 +167,7 @@ impl Slow {
             Self::Sse(_) => Self::Sse(Box::new(served.sse(&format!("/events?{query}")).await)),
             Self::WebSocket(_) => {
                 let mut peer = served.ws(&format!("/ws?{query}")).await;
-                assert_eq!(super::served::ready(&mut peer).await, id);
+                assert_eq!(served::ready(&mut peer).await, id);
                 Self::WebSocket(Box::new(peer))
             }
         }

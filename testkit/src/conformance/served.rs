@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realtime_core::{Event, Hub, HubStats, Position};
+use realtime_core::{Event, Hub, HubStats, Limits, Position, Rate};
 use serde_json::Value;
 
 use super::Server;
@@ -125,6 +125,17 @@ impl Served {
         })
         .await;
     }
+}
+
+/// Lets clients send as fast as they can.
+pub(super) fn unpaced(limits: &mut Limits) {
+    limits.messages = Rate::per_second(u32::MAX);
+    limits.inbound_bytes = Rate::per_second(u32::MAX);
+}
+
+/// Lets clients connect as often as they can.
+pub(super) fn unthrottled(limits: &mut Limits) {
+    limits.handshakes_per_ip = Rate::per_second(u32::MAX);
 }
 
 /// The next message, which must be a text of JSON.

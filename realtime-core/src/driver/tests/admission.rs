@@ -177,7 +177,7 @@ async fn an_event_stream_ends_when_its_identity_does() {
     let hub = Hub::new();
     let open = |identity: Identity| {
         let request = sse_request(&hub).identify(identity).unwrap();
-        Body::open(request, "a").unwrap()
+        Body::open(request, "a").unwrap().1
     };
     let expires = std::time::SystemTime::now() + Duration::from_secs(10);
     let mut expiring = open(Identity::new("alice").expires_at(expires));

@@ -6,7 +6,7 @@ use super::*;
 use crate::{LagLimit, Subscribe, sse};
 
 fn body(hub: &Hub, subscribe: impl Into<Subscribe>) -> Body {
-    Body::open(sse::Request::let_in(hub, &Head::get()).unwrap(), subscribe).unwrap()
+    Body::open(sse::Request::let_in(hub, &Head::get()).unwrap(), subscribe).unwrap().1
 }
 
 #[tokio::test(start_paused = true)]
