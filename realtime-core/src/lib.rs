@@ -57,6 +57,8 @@ mod event;
 mod fanout;
 mod head;
 mod hub;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod limits;
 mod log;
 mod options;
