@@ -88,6 +88,6 @@ pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
 pub use rejection::Rejection;
 pub use stats::{HubStats, SubscriptionCounts};
 pub use subscription::{
-    Delivery, Gap, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
+    Delivery, Disconnected, Gap, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
 };
 pub use topic::{TopicName, TopicNameError};

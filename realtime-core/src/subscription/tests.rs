@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::*;
-use crate::{Event, Hub, LocalBroker, Retention};
+use crate::{Event, Hub, Lag, LocalBroker, Retention};
 
 mod keep_up;
 mod law;

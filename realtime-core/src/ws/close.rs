@@ -5,6 +5,8 @@ use std::fmt;
 use bytestring::ByteString;
 use tungstenite::protocol::frame::coding::CloseCode as Registered;
 
+use crate::subscription::Disconnected;
+
 /// The status code of a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
@@ -131,6 +133,9 @@ pub enum CloseCause {
     TooManyFragments,
     /// The subscription lagged under [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     SlowConsumer,
+    /// The subscription's patterns came to match more topics than
+    /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription) allows.
+    TooManyTopics,
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -152,6 +157,7 @@ impl CloseCause {
             Self::MessageTooBig => "message_too_big",
             Self::TooManyFragments => "too_many_fragments",
             Self::SlowConsumer => "slow_consumer",
+            Self::TooManyTopics => "too_many_topics",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -175,6 +181,7 @@ impl CloseCause {
             Self::MessageTooBig => (CloseCode::MESSAGE_TOO_BIG, "message too big"),
             Self::TooManyFragments => (CloseCode::POLICY_VIOLATION, "too many fragments"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
+            Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))
@@ -190,6 +197,15 @@ impl CloseCause {
                 | Self::MessageTooBig
                 | Self::TooManyFragments
         )
+    }
+}
+
+impl From<&Disconnected> for CloseCause {
+    fn from(reason: &Disconnected) -> Self {
+        match reason {
+            Disconnected::Lagged(_) => Self::SlowConsumer,
+            Disconnected::TooManyTopics { .. } => Self::TooManyTopics,
+        }
     }
 }
 

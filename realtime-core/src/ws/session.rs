@@ -19,7 +19,8 @@ use crate::{
     config::WebSocketConfig,
     limits::{Limits, Permit},
     stats::add,
-    subscription::Subscription,
+    subscription::{Disconnected, Permission, Subscription},
+    topic::TopicName,
 };
 
 mod closing;
@@ -82,7 +83,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let mut outgoing = Outgoing::default();
-        if subscription.topics().next().is_some() {
+        if subscription.count() > 0 {
             outgoing.extend(format.ready(subscription.last_event_id()));
         }
         Self {
@@ -103,8 +104,10 @@ impl Session {
 
     /// Makes the handler's end.
     pub(super) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.topics().count();
-        let (socket, shared) = Shared::pair(self.subscription.hub().clone(), limits, topics);
+        let topics = self.subscription.count();
+        let permitted = self.subscription.permitted().clone();
+        let hub = self.subscription.hub().clone();
+        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
         self.shared = Some(shared);
         socket
     }
@@ -218,9 +221,13 @@ impl Session {
     /// The socket takes no more for now.
     pub fn write_blocked(&mut self, cx: &mut Context<'_>, now: Instant) {
         self.blocked_since.get_or_insert(now);
-        if self.is_open() && self.subscription.poll_overflow(cx, now).is_ready() {
-            add(&self.subscription.hub().counters().slow_disconnects, 1);
-            self.close(CloseCause::SlowConsumer, now);
+        if self.is_open()
+            && let Poll::Ready(reason) = self.subscription.poll_overflow(cx, now)
+        {
+            if matches!(reason, Disconnected::Lagged(_)) {
+                add(&self.subscription.hub().counters().slow_disconnects, 1);
+            }
+            self.close(CloseCause::from(&reason), now);
             self.send_close_now();
         }
     }
@@ -274,6 +281,18 @@ impl Session {
             }
             Phase::Open | Phase::Closing(_) => Status::Open,
         }
+    }
+
+    /// Decides anew which topics may be followed, by the handler too; see
+    /// [`Subscription::set_permission`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the authorization layer"))]
+    pub(crate) fn set_permission(&mut self, permission: Option<Permission>) -> Vec<TopicName> {
+        if let Some(shared) = &self.shared {
+            shared.set_permission(permission.clone());
+        }
+        // What the handler has asked for so far is decided anew with the rest.
+        self.apply_changes();
+        self.subscription.set_permission(permission)
     }
 
     fn is_open(&self) -> bool {
@@ -388,10 +407,15 @@ impl Session {
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
                 }
+                Change::Follow(following) => self.subscription.attach_pattern(following),
+                Change::Unfollow(pattern) => {
+                    self.subscription.remove_pattern(&pattern);
+                }
             }
         }
-        if changed {
-            shared.set_topics(self.subscription.topics().count());
+        // Patterns bring topics without being asked.
+        if changed || self.subscription.patterns().next().is_some() {
+            shared.set_topics(self.subscription.count());
         }
     }
 
@@ -403,8 +427,9 @@ impl Session {
         loop {
             let mut take = TakeFrames::new(&mut self.outgoing, self.format);
             let polled = self.subscription.poll_take(cx, &mut take, now);
-            if self.subscription.has_ended() {
-                self.close(CloseCause::SlowConsumer, now);
+            if let Some(reason) = self.subscription.ended_by() {
+                let cause = CloseCause::from(reason);
+                self.close(cause, now);
                 return self.send_close_now();
             }
             // A format without notices may have taken one and have nothing to send for it; then

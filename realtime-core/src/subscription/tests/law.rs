@@ -119,7 +119,7 @@ impl Run {
         for delivery in deliveries {
             self.model.take(delivery);
         }
-        if let Some(Delivery::Disconnected(lag)) = deliveries.last() {
+        if let Some(Delivery::Disconnected(Disconnected::Lagged(lag))) = deliveries.last() {
             self.overflowed(*lag);
             self.reconnect();
         }
@@ -151,7 +151,7 @@ impl Run {
         let mut cx = Context::from_waker(Waker::noop());
         let due = self.subscription.poll_overflow(&mut cx, self.world.now);
         assert_eq!((self.subscription.counts(), self.subscription.last_event_id()), before);
-        if let Poll::Ready(lag) = due {
+        if let Poll::Ready(Disconnected::Lagged(lag)) = due {
             self.overflowed(lag);
         }
     }
