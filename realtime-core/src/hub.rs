@@ -182,6 +182,12 @@ impl Hub {
         Wakeups::new(wakers).wake();
     }
 
+    /// Whether nobody follows a pattern, and nothing is kept for any.
+    #[cfg(test)]
+    pub(crate) fn has_no_patterns(&self) -> bool {
+        self.inner.table.has_no_patterns()
+    }
+
     /// Changes whenever a topic goes that a subscriber may still be joined to.
     pub(crate) fn retired(&self) -> u64 {
         self.inner.table.retired()
