@@ -21,7 +21,8 @@ use crate::{
     limits::Limits,
     rejection::Rejection,
     stats::add,
-    subscription::{Subscribe, Subscription},
+    subscription::{Disconnected, Permission, Subscribe, Subscription},
+    topic::TopicName,
 };
 
 mod closing;
@@ -151,16 +152,17 @@ impl Session {
 
     /// Tells the client where it starts, if it has topics.
     fn tell_ready(&mut self) {
-        if self.subscription.topics().next().is_some() {
+        if self.subscription.count() > 0 {
             self.outgoing.extend(self.format.ready(self.subscription.last_event_id()));
         }
     }
 
     /// Makes the handler's end.
     pub(super) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.topics().count();
+        let topics = self.subscription.count();
+        let permitted = self.subscription.permitted().clone();
         let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, limits, topics);
+        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
         shared.set_identity(self.admission.identity().cloned());
         self.shared = Some(shared);
         socket
@@ -288,9 +290,13 @@ impl Session {
     /// The socket takes no more for now.
     pub fn write_blocked(&mut self, cx: &mut Context<'_>, now: Instant) {
         self.blocked_since.get_or_insert(now);
-        if self.is_open() && self.subscription.poll_overflow(cx, now).is_ready() {
-            add(&self.subscription.hub().counters().slow_disconnects, 1);
-            self.close(CloseCause::SlowConsumer, now);
+        if self.is_open()
+            && let Poll::Ready(reason) = self.subscription.poll_overflow(cx, now)
+        {
+            if matches!(reason, Disconnected::Lagged(_)) {
+                add(&self.subscription.hub().counters().slow_disconnects, 1);
+            }
+            self.close(CloseCause::from(&reason), now);
             self.send_close_now();
         }
     }
@@ -350,6 +356,21 @@ impl Session {
             }
             Phase::Open | Phase::Closing(_) => Status::Open,
         }
+    }
+
+    /// Decides anew which topics may be followed, by the handler too; see
+    /// [`Subscription::set_permission`].
+    pub(super) fn set_permission(
+        &mut self,
+        permission: Option<Permission>,
+        now: Instant,
+    ) -> Vec<TopicName> {
+        if let Some(shared) = &self.shared {
+            shared.set_permission(permission.clone());
+        }
+        // What the handler has asked for so far is decided anew with the rest.
+        self.apply_changes(now);
+        self.subscription.set_permission(permission)
     }
 
     fn is_open(&self) -> bool {
@@ -470,10 +491,17 @@ impl Session {
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
                 }
+                Change::Follow(following) => self.subscription.attach_pattern(following),
+                Change::Unfollow(pattern) => {
+                    self.subscription.remove_pattern(&pattern);
+                }
             }
         }
-        if changed && let Some(shared) = &self.shared {
-            shared.set_topics(self.subscription.topics().count());
+        // Patterns bring topics without being asked.
+        if (changed || self.subscription.patterns().next().is_some())
+            && let Some(shared) = &self.shared
+        {
+            shared.set_topics(self.subscription.count());
         }
     }
 
@@ -485,8 +513,9 @@ impl Session {
         loop {
             let mut take = TakeFrames::new(&mut self.outgoing, self.format);
             let polled = self.subscription.poll_take(cx, &mut take, now);
-            if self.subscription.has_ended() {
-                self.close(CloseCause::SlowConsumer, now);
+            if let Some(reason) = self.subscription.ended_by() {
+                let cause = CloseCause::from(reason);
+                self.close(cause, now);
                 return self.send_close_now();
             }
             // A format without notices may have taken one and have nothing to send for it; then

@@ -22,7 +22,8 @@ use crate::{
     fanout::lock,
     hub::Hub,
     limits::Limits,
-    subscription::{Joined, SubscribeError},
+    pattern::{TopicPattern, TopicPatternError},
+    subscription::{Following, Joined, Permission, Permitted, SubscribeError},
     topic::{TopicName, TopicNameError},
 };
 
@@ -106,6 +107,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Removes a pattern from the connection's subscription, and the topics that only it brought;
+    /// what they have pending is not delivered.
+    ///
+    /// # Errors
+    /// [`TopicPatternError`] when the pattern is not valid.
+    pub fn unsubscribe_pattern<P>(&mut self, pattern: P) -> Result<(), TopicPatternError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        let pattern = pattern.try_into().map_err(TopicPatternError::from)?;
+        self.change(Change::Unfollow(pattern));
+        Ok(())
+    }
+
     /// Puts `established` in place of the connection's identity, of the same subject.
     pub(crate) fn establish(&mut self, established: Established) -> Result<Identity, RefreshError> {
         let identity = established.identity.clone();
@@ -143,13 +159,34 @@ impl Socket {
         TopicNameError: From<T::Error>,
     {
         let topic = topic.try_into().map_err(TopicNameError::from)?;
-        let max = self.hub.config().limits.topics_per_subscription;
-        let count = lock(&self.shared.mail).topics + 1;
-        if count > max {
-            return Err(SubscribeError::TooManyTopics { count, max });
-        }
+        let permitted = self.shared.room(&self.hub)?;
+        permitted.check(&topic)?;
         let joined = self.hub.join_live(&topic, now)?;
         self.change(Change::Join(joined));
+        Ok(())
+    }
+
+    /// Adds a pattern to the connection's subscription at the time `now`; see
+    /// [`subscribe_pattern`](Self::subscribe_pattern).
+    ///
+    /// # Errors
+    /// See [`subscribe_pattern`](Self::subscribe_pattern).
+    pub fn subscribe_pattern_at<P>(
+        &mut self,
+        pattern: P,
+        now: Instant,
+    ) -> Result<(), SubscribeError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        let pattern = pattern.try_into().map_err(TopicPatternError::from)?;
+        // Topics that are there already for another reason are not known here: the subscription
+        // looks at its limit again when it gets these.
+        let permitted = self.shared.room(&self.hub)?;
+        let room = self.hub.config().limits.topics_per_subscription.saturating_sub(1);
+        let following = self.hub.follow_live(pattern, &permitted, room, now)?;
+        self.change(Change::Follow(following));
         Ok(())
     }
 
@@ -162,7 +199,8 @@ impl Socket {
         }
         match &change {
             Change::Join(_) => mail.topics += 1,
-            Change::Leave(_) | Change::Identity(_) => {}
+            Change::Follow(following) => mail.topics += 1 + following.topics(),
+            Change::Leave(_) | Change::Unfollow(_) | Change::Identity(_) => {}
         }
         mail.changes.push_back(change);
         let driver = mail.driver.take();
@@ -262,8 +300,10 @@ struct Mail {
     outbox_bytes: usize,
     max_outbox_bytes: usize,
     changes: VecDeque<Change>,
+    /// Topics and patterns of the subscription, as far as is known here.
     topics: usize,
     identity: Option<Identity>,
+    permitted: Permitted,
     /// What the handler wants to close with.
     close: Option<CloseCause>,
     /// Why the connection is closing: nothing more comes in.
@@ -291,6 +331,8 @@ impl Mail {
 pub(super) enum Change {
     Join(Joined),
     Leave(TopicName),
+    Follow(Following),
+    Unfollow(TopicPattern),
     Identity(Box<Established>),
 }
 
@@ -298,11 +340,17 @@ pub(super) enum Change {
 const MAX_INBOX_MESSAGES: usize = 256;
 
 impl Shared {
-    pub(super) fn pair(hub: Hub, limits: &Limits, topics: usize) -> (Socket, Arc<Self>) {
+    pub(super) fn pair(
+        hub: Hub,
+        limits: &Limits,
+        topics: usize,
+        permitted: Permitted,
+    ) -> (Socket, Arc<Self>) {
         let mail = Mail {
             max_inbox_bytes: limits.inbox_bytes,
             max_outbox_bytes: limits.outbox_bytes,
             topics,
+            permitted,
             ..Mail::default()
         };
         let shared = Arc::new(Self { mail: Mutex::new(mail) });
@@ -342,6 +390,24 @@ impl Shared {
     /// The next change of the subscription.
     pub(super) fn change(&self) -> Option<Change> {
         lock(&self.mail).changes.pop_front()
+    }
+
+    /// What may be followed. Fails when nothing more may.
+    fn room(&self, hub: &Hub) -> Result<Permitted, SubscribeError> {
+        let mail = lock(&self.mail);
+        let (count, max) = (mail.topics + 1, hub.config().limits.topics_per_subscription);
+        if count > max {
+            return Err(SubscribeError::TooManyTopics { count, max });
+        }
+        Ok(mail.permitted.clone())
+    }
+
+    /// Decides from now on which topics the handler may follow.
+    pub(super) fn set_permission(&self, permission: Option<Permission>) {
+        let permitted = Permitted::by(permission);
+        let before = std::mem::replace(&mut lock(&self.mail).permitted, permitted);
+        // It may run anything when dropped.
+        drop(before);
     }
 
     pub(super) fn set_topics(&self, topics: usize) {
