@@ -265,7 +265,7 @@ impl Wakeups {
 
     /// Adds the subscribers of `other`.
     pub(crate) fn extend(&mut self, mut other: Self) {
-        self.wakers.append(&mut other.wakers);
+        self.wakers.extend(std::mem::take(&mut other.wakers));
     }
 
     /// Wakes the subscribers now.
