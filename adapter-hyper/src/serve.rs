@@ -104,7 +104,8 @@ where
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr(peer));
-            service.call(request)
+            // hyper keeps room for the future for as long as the connection lasts.
+            Box::pin(service.call(request))
         });
         let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
         connections.spawn(connection);
