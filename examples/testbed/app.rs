@@ -109,10 +109,12 @@ pub(crate) fn echo_limits(limits: &mut Limits) {
     limits.outbox_bytes = ECHO_BYTES;
 }
 
-/// The topics of `GET /events?topic=T&topic=U`.
+/// The topics of `GET /events?topic=T&topic=U&pattern=V.*`.
 pub(crate) fn topics(query: Option<&str>) -> Subscribe {
-    let topics: Vec<_> = parameters(query, "topic").collect();
-    if topics.is_empty() { BENCH.into() } else { topics.into() }
+    let topics: Subscribe = parameters(query, "topic").collect();
+    let subscribe = parameters(query, "pattern").fold(topics, Subscribe::and_pattern);
+    let is_empty = parameters(query, "topic").chain(parameters(query, "pattern")).next().is_none();
+    if is_empty { BENCH.into() } else { subscribe }
 }
 
 /// `POST /publish?topic=T&event=NAME&key=K`: publishes the body; answers with the position, or with
