@@ -34,11 +34,15 @@ use crate::{
 /// long time as if it took nothing, and what it gets would be old.
 const UNSENT_BYTES: u32 = 16 * 1024;
 
+/// The least that a connection's buffer holds, of which the head is a part: as much as an event stream
+/// gives at once.
+const HEAD_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Serves HTTP/1.1 with a function from request to response, until `shutdown` is ready.
 ///
 /// Connections can be upgraded, a request's head has to come within
-/// [`Limits::header_deadline`](realtime_core::Limits::header_deadline), and small writes are not
-/// delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
+/// [`Limits::header_deadline`](realtime_core::Limits::header_deadline) and holds a bounded buffer
+/// meanwhile, and small writes are not delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
@@ -77,7 +81,10 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(hub.config().limits.header_deadline);
+    let limits = &hub.config().limits;
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_deadline);
+    // A head that never ends holds no more than this of memory.
+    http.max_buf_size(limits.header_bytes.saturating_mul(2).max(HEAD_BUFFER_BYTES));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {

@@ -247,7 +247,6 @@ impl Drop for Membership {
 ///
 /// It is done when this is dropped, so that nothing can be forgotten; a broker that delivers under
 /// its own lock keeps it until the lock is released.
-#[derive(Default)]
 #[must_use = "subscribers wake when this is dropped: keep it until your lock is released"]
 pub struct Wakeups {
     wakers: Vec<Waker>,
@@ -266,7 +265,7 @@ impl Wakeups {
 
     /// Adds the subscribers of `other`.
     pub(crate) fn extend(&mut self, mut other: Self) {
-        self.wakers.append(&mut other.wakers);
+        self.wakers.extend(std::mem::take(&mut other.wakers));
     }
 
     /// Wakes the subscribers now.

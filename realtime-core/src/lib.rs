@@ -34,6 +34,14 @@
 //! starts with a [`Reset`] that carries a fresh id, and goes on as its [`Start`] says. To load state
 //! and then follow it without a hole, subscribe first, then load, then take from the subscription.
 //!
+//! # Admission
+//!
+//! **Nobody gets in where they don't belong, and whoever is refused costs next to nothing.** A request
+//! is let in by [`Limits`], [`OriginPolicy`] and [`Authentication`], in this order; per client address
+//! as far as [`TrustedProxies`] say who that is. What it then may subscribe to and publish is asked of
+//! [`Authorize`], topic by topic. An [`Identity`] that expires or is revoked
+//! ([`Hub::disconnect`]) ends its connections.
+//!
 //! # Closing
 //!
 //! **A connection ends for one of the causes in [`ws::CloseCause`], and the peer is told.** The closing

@@ -93,7 +93,7 @@ impl Hub {
             let before = &followed[..at];
             let mut more = self.matching(&one.pattern);
             more.retain(|topic| !before.iter().any(|other| other.matches(topic.topic())));
-            found.append(&mut more);
+            found.extend(more);
         }
         found
     }

@@ -6,27 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
-use super::{
-    close::CloseCause,
-    codec::{Decoder, Incoming},
-    format::Format,
-    frames,
-    socket::{Change, Shared, Socket},
-};
+use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
     config::WebSocketConfig,
     limits::Limits,
     rejection::Rejection,
     stats::add,
-    subscription::{Disconnected, Permission, Subscribe, Subscription},
-    topic::TopicName,
+    subscription::{Disconnected, Subscribe, Subscription},
 };
 
+mod changes;
 mod closing;
 mod identification;
+mod incoming;
 mod outgoing;
 mod pace;
 mod take;
@@ -157,17 +152,6 @@ impl Session {
         }
     }
 
-    /// Makes the handler's end.
-    pub(super) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.count();
-        let permitted = self.subscription.permitted().clone();
-        let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
-        shared.set_identity(self.admission.identity().cloned());
-        self.shared = Some(shared);
-        socket
-    }
-
     /// When a close that starts at `now` must be over, TCP's part included.
     pub(crate) fn close_by(&self, now: Instant) -> Instant {
         later(now, self.config.close_deadline)
@@ -183,35 +167,6 @@ impl Session {
             Phase::Ended(_) => false,
         };
         may_come && self.unread.is_empty()
-    }
-
-    /// Takes bytes that the peer sent.
-    pub fn receive(&mut self, input: &[u8], now: Instant) {
-        self.heard(now);
-        if self.is_open() && self.pace.bytes(input.len(), now) {
-            return self.fail(CloseCause::TooFast, now);
-        }
-        if self.unread.is_empty() {
-            let rest = self.decode(input, now);
-            self.unread = Bytes::copy_from_slice(rest);
-        } else {
-            self.unread = [&self.unread, input].concat().into();
-        }
-    }
-
-    /// Takes what the peer sent as a whole, for sockets that a framework has made.
-    pub fn receive_incoming(&mut self, incoming: Incoming, now: Instant) {
-        self.heard(now);
-        let bytes = match &incoming {
-            Incoming::Message(message) => message.len(),
-            Incoming::Ping(payload) => payload.len(),
-            Incoming::Pong | Incoming::Close(_) => 0,
-        };
-        if self.is_open() && self.pace.bytes(bytes, now) {
-            self.fail(CloseCause::TooFast, now);
-        } else if self.accepts_frames() {
-            self.handle(incoming, now);
-        }
     }
 
     /// Takes word that the connection is lost: the peer sends no more, or nothing can be written.
@@ -358,21 +313,6 @@ impl Session {
         }
     }
 
-    /// Decides anew which topics may be followed, by the handler too; see
-    /// [`Subscription::set_permission`].
-    pub(super) fn set_permission(
-        &mut self,
-        permission: Option<Permission>,
-        now: Instant,
-    ) -> Vec<TopicName> {
-        if let Some(shared) = &self.shared {
-            shared.set_permission(permission.clone());
-        }
-        // What the handler has asked for so far is decided anew with the rest.
-        self.apply_changes(now);
-        self.subscription.set_permission(permission)
-    }
-
     fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
@@ -407,102 +347,6 @@ impl Session {
         !self.is_open()
             || (!self.identification.is_checking()
                 && self.shared.as_ref().is_none_or(|shared| shared.has_room()))
-    }
-
-    fn decode_unread(&mut self, now: Instant) {
-        if !self.unread.is_empty() && self.has_room() {
-            let mut unread = std::mem::take(&mut self.unread);
-            let left = self.decode(&unread, now).len();
-            unread.advance(unread.len() - left);
-            if left > 0 {
-                self.unread = unread;
-            }
-        }
-    }
-
-    /// Decodes as far as the handler has room, and returns the rest.
-    fn decode<'a>(&mut self, mut input: &'a [u8], now: Instant) -> &'a [u8] {
-        while self.accepts_frames() && self.has_room() {
-            match self.decoder.decode(&mut input) {
-                Ok(Some(incoming)) => self.handle(incoming, now),
-                Ok(None) => return &[],
-                Err(error) => {
-                    self.fail(error.0, now);
-                    return &[];
-                }
-            }
-        }
-        // Whatever follows a Close is not looked at (RFC 6455 §5.5.1).
-        if self.accepts_frames() { input } else { &[] }
-    }
-
-    fn accepts_frames(&self) -> bool {
-        match &self.phase {
-            Phase::Open => true,
-            Phase::Closing(closing) => closing.peer == Peer::Open,
-            Phase::Ended(_) => false,
-        }
-    }
-
-    fn handle(&mut self, incoming: Incoming, now: Instant) {
-        if self.is_open() && self.pace.message(now) {
-            return self.fail(CloseCause::TooFast, now);
-        }
-        match incoming {
-            Incoming::Message(message) => {
-                add(&self.subscription.hub().counters().messages_received, 1);
-                if self.is_open()
-                    && let Some(message) = self.identify(message, now)
-                    && let Some(shared) = &self.shared
-                {
-                    shared.receive(message);
-                }
-            }
-            Incoming::Ping(payload) => {
-                if self.is_open() {
-                    self.outgoing.pong(frames::pong(&payload), self.blocked_since.is_some());
-                }
-            }
-            Incoming::Pong => {}
-            Incoming::Close(frame) => self.peer_closed(frame, now),
-        }
-    }
-
-    fn queue_direct(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        let may_send = match &self.phase {
-            Phase::Open => true,
-            Phase::Closing(closing) => !closing.sent,
-            Phase::Ended(_) => false,
-        };
-        while may_send && self.outgoing.len() < WRITE_BYTES {
-            let Some(frame) = shared.outgoing() else { break };
-            self.outgoing.push(frame);
-        }
-    }
-
-    fn apply_changes(&mut self, now: Instant) {
-        let mut changed = false;
-        while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
-            changed = true;
-            match change {
-                Change::Identity(established) => self.establish(*established, now),
-                Change::Join(joined) => self.subscription.attach(joined),
-                Change::Leave(topic) => {
-                    self.subscription.remove(&topic);
-                }
-                Change::Follow(following) => self.subscription.attach_pattern(following),
-                Change::Unfollow(pattern) => {
-                    self.subscription.remove_pattern(&pattern);
-                }
-            }
-        }
-        // Patterns bring topics without being asked.
-        if (changed || self.subscription.patterns().next().is_some())
-            && let Some(shared) = &self.shared
-        {
-            shared.set_topics(self.subscription.count());
-        }
     }
 
     fn take_events(&mut self, cx: &mut Context<'_>, now: Instant) {

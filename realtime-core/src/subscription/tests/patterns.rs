@@ -303,3 +303,22 @@ fn nothing_stays_behind() {
     assert_eq!(world.hub.stats().subscriptions, 0);
     assert!(world.hub.has_no_patterns());
 }
+
+/// What is made while the subscription looks is not passed over: its id does not claim it.
+#[test]
+fn what_is_made_between_reading_the_head_and_looking_into_the_inbox_comes_next() {
+    let world = world(9);
+    let (hub, now) = (world.hub.clone(), world.now);
+    let permission: Permission = Arc::new(move |topic| {
+        if topic.as_str() == "a.1" {
+            drop(hub.publish_at("a.2", text(), now));
+        }
+        true
+    });
+    let request = Subscribe::pattern("a.*").permitted(Some(permission));
+    let mut subscription = world.subscribe(request);
+    world.publish("a.1", text());
+    assert_eq!(summary(&world.read(&mut subscription, 9)), ["1"]);
+    assert_eq!(subscription.last_event_id().sequence, 1);
+    assert_eq!(summary(&world.read(&mut subscription, 9)), ["2"]);
+}

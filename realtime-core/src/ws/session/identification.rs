@@ -100,6 +100,11 @@ impl Session {
         }
     }
 
+    /// Whether [`presented`](Self::presented) has something.
+    pub(crate) fn has_presented(&self) -> bool {
+        matches!(self.identification.check, Check::Due(_))
+    }
+
     /// Whether the peer is known, or need not be: before, no handler is to run.
     pub(crate) fn is_admitted(&self) -> bool {
         self.identification.is_done()
