@@ -6,7 +6,7 @@ use super::{chromium::Browser, server::Server};
 
 /// More than the default reconnection time of an event stream with its jitter.
 const COMES_BACK: Duration = Duration::from_secs(5);
-const LOGIN_SHOWS: &str = "return !document.getElementById('login').hidden";
+const LOGIN_SHOWS: &str = "return document.getElementById('login').checkVisibility()";
 
 pub(crate) async fn who_logs_in_gets_events_and_chats() {
     let server = Server::example("auth_cookie").await;
@@ -19,6 +19,7 @@ pub(crate) async fn who_logs_in_gets_events_and_chats() {
     log_in_as(&browser, "ada", "lovelace").await;
     until_live(&browser).await;
     assert_eq!(browser.text("me").await, "ada");
+    assert_eq!(browser.run(LOGIN_SHOWS).await, false);
     let ada = browser.tab().await;
 
     let cookie = browser.cookie("session").await;
