@@ -14,7 +14,10 @@
 )]
 
 mod browser {
+    pub(crate) mod auth_cookie;
+    pub(crate) mod auth_token;
     pub(crate) mod chat;
+    pub(crate) mod cross_site;
     pub(crate) mod firehose;
     pub(crate) mod jobs;
     pub(crate) mod origin;
@@ -99,4 +102,38 @@ tests! {
     firehose::a_frozen_tab_stops_and_catches_up,
     resume::every_event_comes_once_through_cuts,
     origin::only_its_own_origin_opens_a_websocket,
+}
+
+/// Makes each case, of an example that is written for axum alone, a `#[test]`.
+macro_rules! axum_tests {
+    ($($module:ident { $($case:ident,)* })*) => {$(
+        mod $module {
+            use super::{Adapter, browser, run};
+
+            $(
+                #[test]
+                fn $case() {
+                    run(Adapter::Axum, async |_| browser::$module::$case().await);
+                }
+            )*
+        }
+    )*};
+}
+
+axum_tests! {
+    auth_cookie {
+        who_logs_in_gets_events_and_chats,
+        a_logout_closes_every_tab,
+    }
+    auth_token {
+        both_ways_connect_and_refreshes_keep_them_open,
+        without_refresh_the_connection_ends_with_the_token,
+        a_refresh_as_somebody_else_is_refused,
+        an_event_stream_takes_the_token_in_a_header,
+    }
+    cross_site {
+        another_port_of_the_host_gets_nothing_by_the_cookie,
+        another_name_of_the_host_gets_nothing,
+        a_sandboxed_frame_gets_nothing,
+    }
 }

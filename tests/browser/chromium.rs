@@ -172,6 +172,18 @@ impl Browser {
         number(&self.until(&what, &figure_of(id), |value| enough(number(value))).await)
     }
 
+    /// The number that is an element's text; 0 as long as there is none.
+    pub(crate) async fn count(&self, id: &str) -> u64 {
+        self.text(id).await.parse().unwrap_or_default()
+    }
+
+    /// Waits until the number that is an element's text is at least `least`.
+    pub(crate) async fn until_count(&self, id: &str, least: u64) {
+        let script = format!("return Number({}.textContent) || 0", by_test_id(id));
+        let what = format!("{id} is {least} or more");
+        self.until(&what, &script, |count| count.as_u64().is_some_and(|it| it >= least)).await;
+    }
+
     pub(crate) async fn click(&self, id: &str) {
         self.element(&by_css(id)).await.click().await.unwrap();
     }
@@ -211,6 +223,11 @@ impl Browser {
         let mut answer: Value =
             serde_json::from_str(&call(self.driver_addr, request).await.text()).unwrap();
         answer["value"].take()
+    }
+
+    /// A cookie of the page, as in `Set-Cookie`; also one that the page itself can't see.
+    pub(crate) async fn cookie(&self, name: &str) -> String {
+        self.client.get_named_cookie(name).await.unwrap().to_string()
     }
 
     async fn element(&self, css: &str) -> Element {

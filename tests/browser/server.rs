@@ -31,9 +31,24 @@ impl Server {
         Self::start("testbed", adapter, "listening on ").await
     }
 
+    /// An example that is written for one framework.
+    pub(crate) async fn example(name: &str) -> Self {
+        Self::run(name, &[], "listening on http://").await
+    }
+
+    /// The example whose tokens live for some seconds, with seconds enough for a slow machine and
+    /// few enough to wait for their end.
+    pub(crate) async fn short_tokens() -> Self {
+        Self::run("auth_token", &["--lifetime", "4"], "listening on http://").await
+    }
+
     async fn start(example: &str, adapter: Adapter, ready: &str) -> Self {
+        Self::run(example, &["--adapter", adapter.name()], ready).await
+    }
+
+    async fn run(example: &str, arguments: &[&str], ready: &str) -> Self {
         let mut command = Command::new(built(example));
-        command.args(["--adapter", adapter.name(), "--listen", "127.0.0.1:0"]);
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]);
         let started = Program::start(command, ready).await;
         let (program, addr) = started.unwrap_or_else(|| panic!("{example} ended: run `{BUILD}`"));
         Self { addr: addr.parse().unwrap(), _program: program }
@@ -48,7 +63,7 @@ impl Server {
         format!("http://{}{path}", self.addr)
     }
 
-    /// The testbed's counters.
+    /// The hub's counters, of an example that serves them.
     pub(crate) async fn stats(&self) -> Value {
         serde_json::from_str(&call(self.addr, Request::get("/stats")).await.text()).unwrap()
     }
