@@ -31,6 +31,13 @@ impl Request {
         self
     }
 
+    /// Adds to the query of the target, e.g. `a=1`.
+    pub fn query(mut self, parameters: &str) -> Self {
+        self.target.push(if self.target.contains('?') { '&' } else { '?' });
+        self.target.push_str(parameters);
+        self
+    }
+
     /// Replaces the version, e.g. `HTTP/1.0`.
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.into();
