@@ -1,9 +1,9 @@
 //! What the routes of every adapter's server do.
 
-use std::{fmt, panic::resume_unwind};
+use std::{fmt, panic::resume_unwind, time::SystemTime};
 
 use realtime_core::{
-    LagLimit, Overflow, Start, Subscribe,
+    Event, Identity, LagLimit, Overflow, PublishError, Start, Subscribe,
     ws::{CloseCode, CloseReason, Message, Socket},
 };
 
@@ -26,10 +26,53 @@ pub fn subscribe(query: &str) -> Subscribe {
                 subscribe.lag(LagLimit::default().events(events).bytes(u64::MAX))
             }
             ("newest", _) => subscribe.start(Start::NewestPerKey),
-            ("last_event_id", _) => subscribe,
+            ("last_event_id" | "token" | "subject", _) => subscribe,
             (name, value) => panic!("{name}={value}"),
         }
     })
+}
+
+/// The identity that a handler has found out by itself: the query's `subject`, which expires at
+/// once when it is `expired`.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn identity(query: &str) -> Identity {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, subject) = parameters.find(|(name, _)| name == "subject").expect("a subject");
+    let identity = Identity::new(&*subject);
+    if subject == "expired" { identity.expires_at(SystemTime::UNIX_EPOCH) } else { identity }
+}
+
+/// The topic of this identity's own.
+pub fn topic_of(identity: &Identity) -> String {
+    format!("user.{}", identity.subject())
+}
+
+/// Sends the subject first, or `anonymous`, and then every message back.
+pub async fn whoami(mut socket: Socket) {
+    let identity = socket.identity();
+    let subject = identity.as_ref().map_or("anonymous", Identity::subject);
+    if socket.send(Message::text(subject)).await.is_ok() {
+        echo(socket).await;
+    }
+}
+
+/// Publishes what `topic text` says, and answers `ok`, or `forbidden`, or `failed`.
+pub async fn publish(mut socket: Socket) {
+    while let Some(message) = socket.recv().await {
+        let text = message.as_text().unwrap_or_default();
+        let (topic, text) = text.split_once(' ').unwrap_or((text, ""));
+        let answer = match socket.publish(topic, Event::text(text)).await {
+            Ok(_) => "ok",
+            Err(PublishError::Forbidden { .. }) => "forbidden",
+            Err(_) => "failed",
+        };
+        if socket.send(Message::text(answer)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Sends every message back.
