@@ -41,6 +41,7 @@ pub mod frames;
 pub mod handshake;
 pub mod heads;
 pub mod hostile;
+pub mod leaks;
 pub mod limits;
 pub mod liveness;
 pub mod messages;
@@ -51,12 +52,15 @@ pub mod proxies;
 pub mod release;
 pub mod resume;
 pub mod routes;
+pub mod secrets;
 pub mod storm;
 pub mod streams;
+pub mod tokens;
 pub mod topics;
 
 mod identity;
 mod lagging;
+mod recorder;
 mod served;
 mod server;
 
@@ -241,12 +245,19 @@ macro_rules! conformance_tests {
                 match_the_golden_head,
                 refuse_every_method_but_get,
             ],
+            tokens: [
+                that_are_good_get_in,
+                that_are_not_good_do_not,
+                are_good_for_their_time,
+            ],
             topics: [
                 come_in_the_order_of_publishing,
                 are_added_and_removed_by_the_handler,
             ],
         }
         $crate::conformance_tests! { @rooms $start, run_alone,
+            leaks: [of_handshakes_there_are_none],
+            secrets: [appear_nowhere, appear_nowhere_of_ours_on_attached_sockets],
             storm: [leaves_nothing_behind],
         }
     };

@@ -72,9 +72,14 @@ impl Request {
 
     /// The first value of this header.
     pub fn get_header(&self, name: &str) -> Option<&[u8]> {
+        self.get_headers(name).next()
+    }
+
+    /// Every value of this header.
+    pub fn get_headers(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.headers
             .iter()
-            .find(|(have, _)| have.eq_ignore_ascii_case(name))
+            .filter(move |(have, _)| have.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_slice())
     }
 
