@@ -163,6 +163,10 @@ impl Player<'_> {
             5 => (400, signed.query("topic=*")),
             6 => (400, Way::Cookie.present(request, &good(subject)).query("topic=")),
             7 => (431, signed.header("Padding", "x".repeat(2_048))),
+            8 if is_websocket => {
+                let request = self.served.handshake("/echo").method("POST");
+                (405, Way::Bearer.present(request, &good(subject)))
+            }
             8 => (405, signed.method("POST")),
             9 => (503, Way::Bearer.present(request, UNAVAILABLE)),
             10 => (503, Way::Bearer.present(request, PANICS)),
