@@ -2,7 +2,12 @@
 
 use std::{error::Error, net::TcpListener};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, rt::System, web};
+use actix_web::{
+    App, FromRequest, HttpRequest, HttpResponse, HttpServer,
+    http::{StatusCode, header},
+    rt::System,
+    web,
+};
 use realtime::{
     Hub,
     actix::{Refused, Sse, WebSocketUpgrade, configure},
@@ -21,6 +26,7 @@ pub(crate) fn serve(listener: TcpListener, hub: Hub, threads: usize) -> Result<(
             .route("/ws", web::get().to(ws))
             .route("/echo", web::get().to(echo))
             .route("/events", web::get().to(events))
+            .route("/whoami", web::get().to(whoami))
             .route("/publish", web::post().to(publish))
             .route("/stats", web::get().to(async |hub: web::Data<Hub>| app::stats(&hub)))
             .route("/healthz", web::get().to(async || "ok\n"))
@@ -51,6 +57,23 @@ async fn echo(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
 
 async fn events(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
     sse.stream(app::topics(request.uri().query()))
+}
+
+/// A WebSocket or an event stream, as the client asks for.
+async fn whoami(
+    request: HttpRequest,
+    hub: web::Data<Hub>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Refused> {
+    let query = request.uri().query();
+    if request.headers().contains_key(header::UPGRADE) {
+        let hello = app::says_hello(query);
+        let upgrade = WebSocketUpgrade::from_request(&request, &mut payload.into_inner()).await?;
+        return upgrade.run(move |socket| app::whoami(socket, hello));
+    }
+    let sse = Sse::extract(&request).await?;
+    let topic = app::whoami_stream(&hub, sse.identity(), query).await;
+    sse.stream(topic.map_err(|error| Refused::new(503, error.to_string()))?)
 }
 
 async fn publish(request: HttpRequest, hub: web::Data<Hub>, body: web::Bytes) -> HttpResponse {

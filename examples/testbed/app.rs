@@ -1,6 +1,11 @@
 //! What the server does, whatever serves it.
 
-use realtime::{ConfigError, Event, Hub, PublishError, Subscribe, ws::Socket};
+use std::time::SystemTime;
+
+use realtime::{
+    ConfigError, Event, Hub, Identity, Limits, PublishError, Rate, Start, Subscribe,
+    ws::{Message, Socket},
+};
 
 use crate::options::Options;
 
@@ -53,14 +58,55 @@ pub(crate) async fn echo(mut socket: Socket) {
     }
 }
 
+/// `GET /whoami` as a WebSocket: with `?hello=1` sends whose connection it is, then what the client
+/// sends.
+pub(crate) async fn whoami(mut socket: Socket, hello: bool) {
+    let hello = hello.then(|| Message::text(describe(socket.identity().as_ref())));
+    if let Some(hello) = hello
+        && socket.send(hello).await.is_err()
+    {
+        return;
+    }
+    echo(socket).await;
+}
+
+/// `GET /whoami` as an event stream: a topic of its own, with `?hello=1` whose connection it is as
+/// its first event.
+pub(crate) async fn whoami_stream(
+    hub: &Hub,
+    identity: Option<&Identity>,
+    query: Option<&str>,
+) -> Result<Subscribe, PublishError> {
+    let topic = format!("whoami.{:016x}", fastrand::u64(..));
+    if says_hello(query) {
+        hub.publish(&topic, Event::text(describe(identity))).await?;
+    }
+    Ok(Subscribe::to(&topic).start(Start::Last(1)))
+}
+
+/// Whether `GET /whoami?hello=1` was asked for.
+pub(crate) fn says_hello(query: Option<&str>) -> bool {
+    parameters(query, "hello").any(|hello| hello == "1")
+}
+
+/// `{"subject":"…","expires_at":…}`, both `null` without an identity.
+fn describe(identity: Option<&Identity>) -> String {
+    let expires_at = identity
+        .and_then(Identity::expiry)
+        .and_then(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()));
+    let subject = identity.map(Identity::subject);
+    serde_json::json!({ "subject": subject, "expires_at": expires_at }).to_string()
+}
+
 /// The limits of `/echo`: protocol suites send large messages, and many fragments.
-pub(crate) fn echo_limits(limits: &mut realtime::Limits) {
-    limits.message_bytes = ECHO_BYTES;
+pub(crate) fn echo_limits(limits: &mut Limits) {
+    // Unless `--max-message` says otherwise.
+    if limits.message_bytes == Limits::default().message_bytes {
+        limits.message_bytes = ECHO_BYTES;
+    }
     limits.message_fragments = 1 << 20;
     limits.inbox_bytes = ECHO_BYTES;
     limits.outbox_bytes = ECHO_BYTES;
-    limits.messages = UNLIMITED;
-    limits.inbound_bytes = UNLIMITED;
 }
 
 /// The topics of `GET /events?topic=T&topic=U`.

@@ -4,8 +4,8 @@ use std::io;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, RawQuery, State},
-    http::StatusCode,
+    extract::{DefaultBodyLimit, FromRequestParts, RawQuery, Request, State},
+    http::{StatusCode, header},
     response::Response,
     routing::{get, post},
 };
@@ -24,6 +24,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
         .route("/ws", get(ws))
         .route("/echo", get(echo))
         .route("/events", get(events))
+        .route("/whoami", get(whoami))
         .route("/publish", post(publish))
         .route("/stats", get(async |State(hub): State<Hub>| app::stats(&hub)))
         .route("/healthz", get("ok\n"))
@@ -42,6 +43,20 @@ async fn echo(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
 
 async fn events(sse: Sse, RawQuery(query): RawQuery) -> Result<Response, Refused> {
     sse.stream(app::topics(query.as_deref()))
+}
+
+/// A WebSocket or an event stream, as the client asks for.
+async fn whoami(State(hub): State<Hub>, request: Request) -> Result<Response, Refused> {
+    let (mut head, _) = request.into_parts();
+    let query = head.uri.query().map(str::to_owned);
+    if head.headers.contains_key(header::UPGRADE) {
+        let hello = app::says_hello(query.as_deref());
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &hub).await?;
+        return upgrade.run(move |socket| app::whoami(socket, hello));
+    }
+    let sse = Sse::from_request_parts(&mut head, &hub).await?;
+    let topic = app::whoami_stream(&hub, sse.identity(), query.as_deref()).await;
+    sse.stream(topic.map_err(|error| Refused::new(503, error.to_string()))?)
 }
 
 async fn publish(

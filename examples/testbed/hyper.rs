@@ -2,7 +2,7 @@
 
 use std::io;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use realtime::{
@@ -34,11 +34,24 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         (_, "/events") => {
             Sse::from_request(&hub, &request).await?.stream(app::topics(request.uri().query()))
         }
+        (_, "/whoami") => whoami(hub, request).await,
         (&Method::POST, "/publish") => publish(hub, request).await,
         (&Method::GET, "/stats") => Ok(Response::new(Body::new(app::stats(&hub)))),
         (&Method::GET, "/healthz") => Ok(Response::new(Body::new("ok\n"))),
         _ => Err(Refused::new(404, "no such path")),
     }
+}
+
+/// A WebSocket or an event stream, as the client asks for.
+async fn whoami(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+    if request.headers().contains_key(header::UPGRADE) {
+        let hello = app::says_hello(request.uri().query());
+        let upgrade = WebSocketUpgrade::from_request(&hub, &mut request).await?;
+        return upgrade.run(move |socket| app::whoami(socket, hello));
+    }
+    let sse = Sse::from_request(&hub, &request).await?;
+    let topic = app::whoami_stream(&hub, sse.identity(), request.uri().query()).await;
+    sse.stream(topic.map_err(|error| Refused::new(503, error.to_string()))?)
 }
 
 async fn publish(hub: Hub, request: Request<Incoming>) -> Result<Response<Body>, Refused> {

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use realtime::{Authentication, Jwt, OriginPolicy, Overflow, Rate, TrustedProxies};
+use realtime::{Authentication, OriginPolicy, Overflow, Rate, TrustedProxies, jwt::Jwt};
 
 const USAGE: &str = "usage: testbed --adapter axum|actix|hyper --listen HOST:PORT [--threads N] \
     [--overflow disconnect|drop-oldest|drop-newest|conflate] [--origin any|same|URL]… \

@@ -1,10 +1,10 @@
 //! Letting a request in: limits, origin, credentials, in this order, before anything is allocated
 //! for it.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
-    auth::{AuthenticateError, CredentialSource, Credentials, Identity},
+    auth::{Action, AuthenticateError, Authorize, CredentialSource, Credentials, Identity},
     client_ip::ClientIp,
     head::RequestHead,
     hub::Hub,
@@ -12,7 +12,8 @@ use crate::{
     permits::{Checking, NotEstablished, Permit, Principal},
     rejection::Rejection,
     stats::add,
-    subscription::{Subscribe, SubscribeError, Subscription},
+    subscription::{Permission, Subscribe, SubscribeError, Subscription},
+    topic::TopicName,
 };
 
 /// A request that has been let in, but for the check of what it presents.
@@ -138,7 +139,16 @@ impl Admission {
         request: Subscribe,
         now: Instant,
     ) -> Result<Subscription, SubscribeError> {
-        self.hub.subscribe_at(request, now)
+        self.hub.subscribe_at(request.permitted(self.permission()), now)
+    }
+
+    /// What the connection's identity may subscribe to.
+    pub(crate) fn permission(&self) -> Option<Permission> {
+        let authorize = self.hub.config().authorize.clone()?;
+        let identity = self.identity().cloned();
+        Some(Arc::new(move |topic: &TopicName| {
+            authorize.authorize(identity.as_ref(), Action::Subscribe, topic)
+        }))
     }
 
     /// Gives the connection an identity, in place of the one that it had.

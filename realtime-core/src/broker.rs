@@ -138,7 +138,7 @@ impl Inlet {
 /// The hub, as its broker sees it.
 pub(crate) trait Deliver: fmt::Debug + Send + Sync {
     fn deliver(
-        &self,
+        self: Arc<Self>,
         topic: &TopicName,
         position: Position,
         event: Event,

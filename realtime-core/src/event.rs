@@ -156,11 +156,10 @@ impl From<std::convert::Infallible> for EventError {
     }
 }
 
-/// Defines a validated, cheaply cloned string with its error.
-macro_rules! validated_string {
+/// Defines a validated, cheaply cloned string, whose error is defined elsewhere.
+macro_rules! string_value {
     (
-        $(#[$doc:meta])* $name:ident, $(#[$error_doc:meta])* $error:ident, $what:literal,
-        max $max:expr, check $check:expr
+        $(#[$doc:meta])* $name:ident, $error:ident, max $max:expr, check $check:expr
     ) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -239,6 +238,25 @@ macro_rules! validated_string {
             }
         }
 
+        impl From<std::convert::Infallible> for $error {
+            fn from(never: std::convert::Infallible) -> Self {
+                match never {}
+            }
+        }
+    };
+}
+pub(crate) use string_value;
+
+/// Defines a validated, cheaply cloned string with its error.
+macro_rules! validated_string {
+    (
+        $(#[$doc:meta])* $name:ident, $(#[$error_doc:meta])* $error:ident, $what:literal,
+        max $max:expr, check $check:expr
+    ) => {
+        $crate::event::string_value! {
+            $(#[$doc])* $name, $error, max $max, check $check
+        }
+
         $(#[$error_doc])*
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         #[non_exhaustive]
@@ -265,12 +283,6 @@ macro_rules! validated_string {
             /// It is reserved.
             #[error("{what} {0:?} is reserved: choose another", what = $what)]
             Reserved(String),
-        }
-
-        impl From<std::convert::Infallible> for $error {
-            fn from(never: std::convert::Infallible) -> Self {
-                match never {}
-            }
         }
     };
 }

@@ -1,9 +1,10 @@
 //! One topic's shared state: its log, and the subscribers parked on it.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -29,6 +30,8 @@ pub(crate) struct Fanout {
     /// The sequence of the newest event: lets a subscription of many topics pass over the quiet
     /// ones without their locks.
     last_sequence: AtomicU64,
+    /// Whether it has left the table: nothing will be appended any more. Set under the lock.
+    retired: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -44,12 +47,15 @@ struct Slot {
     cursor: Cursor,
     parked: Option<Waker>,
     wake_past: Mark,
+    /// Whether the topic is kept for this subscriber: it asked for this one, not by a pattern.
+    pinned: bool,
 }
 
 impl Fanout {
     pub(crate) fn new(topic: TopicName, retention: Retention, evicted_through: u64) -> Self {
         Self {
             last_sequence: AtomicU64::new(evicted_through),
+            retired: AtomicBool::new(false),
             state: Mutex::new(State {
                 log: Log::new(topic.clone(), retention, evicted_through),
                 slots: Slab::new(),
@@ -91,7 +97,7 @@ impl Fanout {
                 wakers.extend(slot.parked.take());
             }
         }
-        Wakeups(wakers)
+        Wakeups::new(wakers)
     }
 
     /// Looks at the topic under its lock.
@@ -99,15 +105,45 @@ impl Fanout {
         look(&mut self.lock())
     }
 
-    /// Adds a subscriber whose cursor `place` makes, and tells whether it is the only one.
+    /// Adds a subscriber whose cursor `place` makes, and tells whether it is the only one. The topic
+    /// is kept for it if it is `pinned`.
     pub(crate) fn join(
         self: &Arc<Self>,
+        pinned: bool,
         place: impl FnOnce(&mut Log) -> Cursor,
     ) -> (Membership, bool) {
         let mut state = self.lock();
         let cursor = place(&mut state.log);
-        let slot = state.slots.insert(Slot { cursor, parked: None, wake_past: Mark::default() });
+        let slot = Slot { cursor, parked: None, wake_past: Mark::default(), pinned };
+        let slot = state.slots.insert(slot);
         (Membership { fanout: Arc::clone(self), slot }, state.slots.len() == 1)
+    }
+
+    /// Retires the topic if `is_over` says so of its log, nobody holds it but its subscribers and
+    /// `held` others, and these subscribers follow it by pattern and have taken everything. Returns
+    /// whom to wake, to let go of it.
+    ///
+    /// The caller holds the table's lock, which everybody else needs to get hold of a topic.
+    pub(crate) fn retire(
+        self: &Arc<Self>,
+        held: usize,
+        is_over: impl FnOnce(&mut Log) -> bool,
+    ) -> Option<Vec<Waker>> {
+        let mut state = self.lock();
+        let State { log, slots } = &mut *state;
+        let is_held = Arc::strong_count(self) > held + slots.len();
+        let waited_for = |slot: &Slot| slot.pinned || !slot.cursor.is_at_end(log);
+        if is_held || slots.iter().any(|(_, slot)| waited_for(slot)) || !is_over(log) {
+            return None;
+        }
+        self.retired.store(true, Ordering::Release);
+        Some(slots.iter_mut().filter_map(|(_, slot)| slot.parked.take()).collect())
+    }
+
+    /// Whether it has left the table. Then its subscribers have taken everything, and what is
+    /// published under its name goes to another.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Subscribers.
@@ -149,6 +185,13 @@ pub(crate) struct Membership {
 impl Membership {
     pub(crate) fn fanout(&self) -> &Arc<Fanout> {
         &self.fanout
+    }
+
+    /// Sets whether the topic is kept for this member.
+    pub(crate) fn pin(&self, pinned: bool) {
+        if let Some(slot) = self.fanout.lock().slots.get_mut(self.slot) {
+            slot.pinned = pinned;
+        }
     }
 
     /// Looks at the log and at this member's cursor under the topic's lock.
@@ -199,21 +242,47 @@ impl Drop for Membership {
     }
 }
 
-/// Subscribers to wake after an append, once no lock is held.
+/// What is to be done after an append, once no lock is held: subscribers to wake, and word to the
+/// broker of a topic that has come into use.
 ///
-/// They are woken when this is dropped, so none can be forgotten; a broker that delivers under its
-/// own lock keeps it until the lock is released.
-#[derive(Debug)]
+/// It is done when this is dropped, so that nothing can be forgotten; a broker that delivers under
+/// its own lock keeps it until the lock is released.
 #[must_use = "subscribers wake when this is dropped: keep it until your lock is released"]
-pub struct Wakeups(Vec<Waker>);
+pub struct Wakeups {
+    wakers: Vec<Waker>,
+    before: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
 
 impl Wakeups {
+    pub(crate) fn new(wakers: Vec<Waker>) -> Self {
+        Self { wakers, before: None }
+    }
+
+    /// Adds what is to be done before anybody is woken.
+    pub(crate) fn before(&mut self, act: impl FnOnce() + Send + Sync + 'static) {
+        self.before = Some(Box::new(act));
+    }
+
+    /// Adds the subscribers of `other`.
+    pub(crate) fn extend(&mut self, mut other: Self) {
+        self.wakers.extend(std::mem::take(&mut other.wakers));
+    }
+
     /// Wakes the subscribers now.
     pub fn wake(self) {}
 }
 
+impl fmt::Debug for Wakeups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wakeups").field("wakers", &self.wakers).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Wakeups {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        if let Some(act) = self.before.take() {
+            act();
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 }

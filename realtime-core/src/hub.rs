@@ -1,12 +1,10 @@
 //! The [`Hub`]: table of topics, sequencing, publish and deliver.
 
 use std::{
-    collections::HashMap,
     future::Future,
-    hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -23,6 +21,7 @@ use crate::{
     event::Event,
     fanout::{Fanout, Wakeups, lock},
     limits::Transport,
+    pattern::{Place, TopicPattern},
     permits::{LimitReached, Permit, Permits},
     position::{LastEventId, Position},
     stats::{Counters, HubStats},
@@ -30,8 +29,12 @@ use crate::{
 };
 
 mod builder;
+mod follower;
+mod table;
 
 pub use builder::HubBuilder;
+pub(crate) use follower::Follower;
+use table::Table;
 
 /// The place where events are published and subscribed to.
 ///
@@ -58,25 +61,14 @@ pub struct Hub {
 struct Inner {
     config: Config,
     broker: Box<dyn Broker>,
-    topics: RwLock<Topics>,
+    table: Table,
     /// The newest position delivered; held while an event is appended, which makes everything up to
     /// `visible` complete.
     head: Mutex<Option<Position>>,
     visible: AtomicU64,
-    watermarks: Watermarks,
     counters: Arc<Counters>,
     permits: Arc<Permits>,
 }
-
-#[derive(Debug)]
-struct Topics {
-    by_name: HashMap<TopicName, Arc<Fanout>>,
-    /// The size of the table at which topics that nobody uses are looked for.
-    sweep_at: usize,
-}
-
-/// Below this size the table is not swept.
-const SWEEP_FLOOR: usize = 1024;
 
 impl Hub {
     /// A hub with the default configuration and the embedded broker.
@@ -115,8 +107,7 @@ impl Hub {
     ///
     /// Good for producing what costs something only while somebody listens.
     pub fn subscribers(&self, topic: &TopicName) -> usize {
-        let topic = self.inner.read_topics(|topics| topics.get(topic).cloned());
-        topic.map_or(0, |topic| topic.members())
+        self.inner.subscribers(topic)
     }
 
     /// Ends every connection of a subject on this hub, and those that are being authenticated as it
@@ -143,7 +134,7 @@ impl Hub {
     /// What happened so far.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.inner.counters.snapshot();
-        let topics: Vec<_> = self.inner.read_topics(|topics| topics.values().cloned().collect());
+        let topics: Vec<_> = self.inner.table.read(|topics| topics.values().cloned().collect());
         stats.topics = topics.len() as u64;
         stats.identities = self.inner.permits.subjects() as u64;
         for topic in topics {
@@ -157,12 +148,11 @@ impl Hub {
     pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {
         let counters = Arc::<Counters>::default();
         let inner = Arc::new(Inner {
+            table: Table::new(config.limits.topics, config.retention),
             config,
             broker,
-            topics: RwLock::new(Topics { by_name: HashMap::new(), sweep_at: SWEEP_FLOOR }),
             head: Mutex::new(None),
             visible: AtomicU64::new(0),
-            watermarks: Watermarks::default(),
             permits: Arc::new(Permits::new(Arc::clone(&counters))),
             counters,
         });
@@ -190,27 +180,65 @@ impl Hub {
         name: &TopicName,
         now: Instant,
     ) -> Result<Arc<Fanout>, DeliverError> {
-        self.inner.topic(name, now)
+        let (topic, wakeups) = self.inner.topic(name, now)?;
+        wakeups.wake();
+        Ok(topic)
+    }
+
+    /// The topics that are there and that `pattern` matches, in the order of their names.
+    pub(crate) fn matching(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
+        self.inner.table.matching(pattern)
+    }
+
+    /// Has the follower join every topic that is made from now on and that `pattern` matches.
+    pub(crate) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
+        self.inner.table.follow(pattern, follower)
+    }
+
+    /// Takes back a `follow`; nothing arrives any more once this returns.
+    pub(crate) fn unfollow(&self, place: &Place) {
+        self.inner.table.unfollow(place);
+    }
+
+    /// Removes those out of `topics` whose events are past their age, that nobody but the caller
+    /// holds, and whose subscribers have taken everything and did not ask for this one topic.
+    pub(crate) fn retire<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a Arc<Fanout>>,
+        held: usize,
+        now: Instant,
+    ) {
+        let wakers = self.inner.table.retire(topics, held, |log| log.is_expired(now));
+        Wakeups::new(wakers).wake();
+    }
+
+    /// Whether nobody follows a pattern, and nothing is kept for any.
+    #[cfg(test)]
+    pub(crate) fn has_no_patterns(&self) -> bool {
+        self.inner.table.has_no_patterns()
+    }
+
+    /// Changes whenever a topic goes that a subscriber may still be joined to.
+    pub(crate) fn retired(&self) -> u64 {
+        self.inner.table.retired()
+    }
+
+    /// The highest sequence of all topics that have gone.
+    pub(crate) fn removed_through(&self) -> u64 {
+        self.inner.table.removed_through()
     }
 
     /// Tells the broker that a topic has got its first subscriber or lost its last.
-    ///
-    /// Two of these may overlap, and no lock is held over the broker's code. So whoever has told
-    /// looks again: the last to tell told what is.
-    pub(crate) fn interest(&self, topic: &Fanout) {
-        loop {
-            let interested = topic.members() > 0;
-            self.inner.broker.interest(topic.topic(), interested);
-            if interested == (topic.members() > 0) {
-                break;
-            }
-        }
+    pub(crate) fn interest(&self, topic: &TopicName) {
+        self.inner.interest(topic);
     }
 
-    /// Forgets a topic that a subscriber has left, if nothing is in it.
+    /// Forgets a topic that a subscriber has left, if nothing is in it and nobody asked for it: names
+    /// that were only ever subscribed to leave nothing behind.
     pub(crate) fn left(&self, topic: &Arc<Fanout>) {
         if topic.with(|state| state.log.is_blank()) {
-            self.inner.forget_if_blank(topic);
+            let wakers = self.inner.table.retire([topic].into_iter(), 1, |log| log.is_blank());
+            Wakeups::new(wakers).wake();
         }
     }
 
@@ -236,70 +264,48 @@ impl Default for Hub {
 }
 
 impl Inner {
-    fn read_topics<R>(&self, read: impl FnOnce(&HashMap<TopicName, Arc<Fanout>>) -> R) -> R {
-        read(&self.topics.read().unwrap_or_else(PoisonError::into_inner).by_name)
+    /// The topic `name`, made if it is not there, and what is to be done once no lock is held: not
+    /// even the broker's own.
+    fn topic(
+        self: &Arc<Self>,
+        name: &TopicName,
+        now: Instant,
+    ) -> Result<(Arc<Fanout>, Wakeups), DeliverError> {
+        let made = self.table.get_or_make(name, now)?;
+        let mut wakeups = Wakeups::new(made.wakers);
+        if made.is_followed {
+            let (inner, name) = (Arc::clone(self), name.clone());
+            wakeups.before(move || inner.interest(&name));
+        }
+        Ok((made.topic, wakeups))
     }
 
-    fn topic(&self, name: &TopicName, now: Instant) -> Result<Arc<Fanout>, DeliverError> {
-        if let Some(topic) = self.read_topics(|topics| topics.get(name).cloned()) {
-            return Ok(topic);
-        }
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.by_name.get(name) {
-            return Ok(Arc::clone(topic));
-        }
-        let max = self.config.limits.topics;
-        if topics.by_name.len() >= topics.sweep_at.min(max) {
-            self.sweep(&mut topics, now);
-        }
-        if topics.by_name.len() >= max {
-            return Err(DeliverError::TooManyTopics { max });
-        }
-        let evicted_through = self.watermarks.get(name);
-        let topic = Arc::new(Fanout::new(name.clone(), self.config.retention, evicted_through));
-        topics.by_name.insert(name.clone(), Arc::clone(&topic));
-        Ok(topic)
+    fn subscribers(&self, topic: &TopicName) -> usize {
+        let topic = self.table.read(|topics| topics.get(topic).cloned());
+        topic.map_or(0, |topic| topic.members())
     }
 
-    /// Removes a topic that has lost its last subscriber and holds no event, so that names which were
-    /// only ever subscribed to leave nothing behind.
-    fn forget_if_blank(&self, topic: &Arc<Fanout>) {
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = topics.by_name.get(topic.topic()).is_some_and(|it| Arc::ptr_eq(it, topic));
-        // The table holds one reference, the caller another; a third is a subscriber or a publisher.
-        let unused =
-            is_ours && Arc::strong_count(topic) == 2 && topic.with(|state| state.log.is_blank());
-        if unused {
-            self.watermarks.raise(topic.topic(), topic.last_sequence());
-            topics.by_name.remove(topic.topic());
-        }
-    }
-
-    /// Removes topics that nobody holds and whose events are past their age. The next sweep is due
-    /// when the table has doubled, so that sweeping costs a constant per topic made.
-    fn sweep(&self, topics: &mut Topics, now: Instant) {
-        topics.by_name.retain(|name, topic| {
-            // The table holds one reference; a subscriber or a publisher at work another.
-            let unused =
-                Arc::strong_count(topic) == 1 && topic.with(|state| state.log.is_expired(now));
-            if unused {
-                self.watermarks.raise(name, topic.last_sequence());
+    /// Two of these may overlap, and no lock is held over the broker's code. So whoever has told
+    /// looks again: the last to tell told what is.
+    fn interest(&self, topic: &TopicName) {
+        loop {
+            let interested = self.subscribers(topic) > 0;
+            self.broker.interest(topic, interested);
+            if interested == (self.subscribers(topic) > 0) {
+                break;
             }
-            !unused
-        });
-        topics.sweep_at = (topics.by_name.len() * 2).max(SWEEP_FLOOR);
+        }
     }
 }
 
 impl Deliver for Inner {
     fn deliver(
-        &self,
+        self: Arc<Self>,
         topic: &TopicName,
         position: Position,
         event: Event,
         now: Instant,
     ) -> Result<Wakeups, DeliverError> {
-        let topic = self.topic(topic, now)?;
         let mut head = lock(&self.head);
         let before = LastEventId {
             epoch: head.map_or(position.epoch(), Position::epoch),
@@ -308,48 +314,13 @@ impl Deliver for Inner {
         if position.epoch() != before.epoch || position.sequence() <= before.sequence {
             return Err(DeliverError::OutOfOrder { head: before, position });
         }
-        let wakeups = topic.append(position, event, &self.visible, now);
+        // Looked up last, since making a topic may leave somebody to be woken.
+        let (topic, mut wakeups) = self.topic(topic, now)?;
+        wakeups.extend(topic.append(position, event, &self.visible, now));
         *head = Some(position);
         drop(head);
         self.counters.published.fetch_add(1, Ordering::Relaxed);
         Ok(wakeups)
-    }
-}
-
-/// What the topics that were removed have had: for each hash of a name the highest sequence.
-///
-/// Names that share a bucket share the mark, which can only make a resume start anew that could
-/// have been complete, never the reverse.
-#[derive(Debug)]
-struct Watermarks {
-    hasher: RandomState,
-    buckets: Box<[AtomicU64]>,
-}
-
-impl Default for Watermarks {
-    fn default() -> Self {
-        let buckets = (0..Self::BUCKETS).map(|_| AtomicU64::new(0)).collect();
-        Self { hasher: RandomState::new(), buckets }
-    }
-}
-
-impl Watermarks {
-    /// 32 KiB; with a thousand removed topics a name has a bucket of its own more often than not.
-    const BUCKETS: usize = 4096;
-
-    fn bucket(&self, name: &TopicName) -> Option<&AtomicU64> {
-        let hash = self.hasher.hash_one(name.as_str());
-        self.buckets.get(hash as usize % Self::BUCKETS)
-    }
-
-    fn get(&self, name: &TopicName) -> u64 {
-        self.bucket(name).map_or(0, |mark| mark.load(Ordering::Acquire))
-    }
-
-    fn raise(&self, name: &TopicName, sequence: u64) {
-        if let Some(mark) = self.bucket(name) {
-            mark.fetch_max(sequence, Ordering::AcqRel);
-        }
     }
 }
 

@@ -13,6 +13,9 @@
 //! whatever topics they are of. What a subscription has seen up to a [`Position`] is complete up to
 //! there in all its topics. Several hubs are independent of each other.
 //!
+//! **Whoever follows a [`TopicPattern`] gets each topic made later from its first event on**, in the
+//! same order: the hub joins it on behalf of its followers before anything is in it.
+//!
 //! # Lagging
 //!
 //! **A subscriber that doesn't keep up costs a cursor, not a queue, and it is told what it loses.**
@@ -42,7 +45,8 @@
 //! # Limits
 //!
 //! **Nothing that a peer or a publisher does grows memory past a configured bound.** Topics have
-//! [`Retention`], connections have [`Limits`]; there is no "unlimited". An idle WebSocket holds no
+//! [`Retention`], connections have [`Limits`]; there is no "unlimited". A subscription whose patterns
+//! come to match too many topics ends and says so ([`Disconnected::TooManyTopics`]). An idle WebSocket holds no
 //! buffer; while a message is coming in, one of its size so far.
 #![forbid(unsafe_code)]
 
@@ -64,6 +68,7 @@ mod log;
 mod options;
 mod origin;
 mod overflow;
+mod pattern;
 mod permits;
 mod position;
 mod rate;
@@ -90,12 +95,13 @@ pub use limits::{Limits, Transport};
 pub use log::{Entry, Retention};
 pub use origin::{Cors, OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
+pub use pattern::{TopicPattern, TopicPatternError};
 pub use permits::LimitReached;
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
 pub use rate::Rate;
 pub use rejection::Rejection;
 pub use stats::{HubStats, SubscriptionCounts};
 pub use subscription::{
-    Delivery, Gap, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
+    Delivery, Disconnected, Gap, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
 };
 pub use topic::{TopicName, TopicNameError};

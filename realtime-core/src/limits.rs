@@ -25,8 +25,8 @@ pub struct Limits {
     pub handshakes_per_ip: Rate,
     /// Topics in the table. Default: 65 536, some tens of MiB of empty topics.
     pub topics: usize,
-    /// Topics of one subscription. Default: 128, since each is looked at when the subscription has
-    /// nothing pending.
+    /// Topics of one subscription, its patterns and what they match included. Default: 128, since
+    /// each is looked at when the subscription has nothing pending.
     pub topics_per_subscription: usize,
     /// Bytes of one event: data, name and key. Default: 64 KiB, so that no single event takes more
     /// than a sixteenth of a topic's default retention.

@@ -87,9 +87,10 @@ impl Rejection {
 impl From<SubscribeError> for Rejection {
     fn from(error: SubscribeError) -> Self {
         match error {
-            SubscribeError::Topic(_) | SubscribeError::TooManyTopics { .. } => {
-                Self::new(400, error.to_string())
-            }
+            SubscribeError::Topic(_)
+            | SubscribeError::Pattern(_)
+            | SubscribeError::TooManyTopics { .. } => Self::new(400, error.to_string()),
+            SubscribeError::Forbidden { .. } => Self::new(403, error.to_string()),
             SubscribeError::Table(_) => {
                 Self::new(503, error.to_string()).with_header("retry-after", "5")
             }

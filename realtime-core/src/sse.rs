@@ -148,7 +148,7 @@ impl Take for TakeBlocks {
             Delivery::Event(entry) => self.kept(&entry),
             Delivery::Gap(gap) => self.push(encode::gap(&gap)),
             Delivery::Reset(reset) => self.push(encode::reset(&reset)),
-            Delivery::Disconnected(_) => self.push(encode::bye("slow consumer")),
+            Delivery::Disconnected(reason) => self.push(encode::bye(reason.as_str())),
         }
     }
 

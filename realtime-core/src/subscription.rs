@@ -11,73 +11,24 @@ use crate::{
     fanout::Membership,
     hub::Hub,
     log::{Entry, Log, Mark},
-    overflow::{Lag, LagLimit, Overflow},
+    overflow::{LagLimit, Overflow},
     position::LastEventId,
     stats::{SubscriptionCounts, add},
     topic::TopicName,
 };
 
+mod delivery;
 mod join;
+mod patterns;
+mod permission;
 mod request;
 
+use delivery::TakeDeliveries;
+pub use delivery::{Delivery, Disconnected, Gap, Reset, ResetReason};
+use patterns::Followed;
+pub(crate) use patterns::Following;
+pub(crate) use permission::{Permission, Permitted};
 pub use request::{Start, Subscribe, SubscribeError};
-
-/// What a subscription gives: events, and word of what it could not give.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "who subscribes must say what loss means to them")]
-pub enum Delivery {
-    /// An event.
-    Event(Arc<Entry>),
-    /// Events that were published and are not delivered.
-    Gap(Gap),
-    /// The subscription could not resume where it was asked to; it goes on from elsewhere.
-    Reset(Reset),
-    /// The subscription lagged past its limit under [`Overflow::Disconnect`] and has ended.
-    Disconnected(Lag),
-}
-
-/// Events of one topic that a subscription does not get, in place of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Gap {
-    /// The topic.
-    pub topic: TopicName,
-    /// The id to resume from for whoever wants to try and get them.
-    pub after: LastEventId,
-    /// From this sequence on, the subscription is complete again. Under
-    /// [`Overflow::Conflate`] events with a key that lie before it still follow.
-    pub resumes_at: LastEventId,
-    /// How many events were missed, if it is known.
-    pub missed: Option<u64>,
-}
-
-/// The subscription starts anew instead of resuming.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reset {
-    /// Where it starts: what comes after this id follows.
-    pub id: LastEventId,
-    /// Why it could not resume.
-    pub reason: ResetReason,
-}
-
-/// Why a subscription could not resume from a client's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResetReason {
-    /// The id is of another life of the hub.
-    #[error("epoch")]
-    Epoch,
-    /// Events after the id are no longer retained.
-    #[error("evicted")]
-    Evicted,
-    /// The id is ahead of everything published.
-    #[error("ahead")]
-    Ahead,
-    /// The text is not an id.
-    #[error("malformed")]
-    Malformed,
-}
 
 /// A place in the streams of some topics.
 ///
@@ -96,6 +47,21 @@ pub struct Subscription {
     ended: bool,
     /// Whether the hub counts it.
     is_counted: bool,
+    /// What only few need, boxed because there are many.
+    extra: Option<Box<Extra>>,
+}
+
+/// What a subscription has that follows patterns, may not follow everything, or has ended.
+#[derive(Debug, Default)]
+struct Extra {
+    followed: Vec<Followed>,
+    permitted: Permitted,
+    /// What [`Hub::retired`] said when topics that have left the table were last looked for.
+    retired_seen: u64,
+    /// When it was last used.
+    seen_at: Option<Instant>,
+    /// Why it has ended, or is to end once that can be told.
+    ending: Option<Disconnected>,
 }
 
 /// A topic of a subscription.
@@ -104,6 +70,8 @@ pub(crate) struct Joined {
     member: Membership,
     /// The topic's newest sequence at which the cursor had nothing pending.
     quiet_at: u64,
+    /// Whether it was added by its name; else by a pattern.
+    named: bool,
 }
 
 /// Takes what a subscription has; the three calls run under the topic's lock.
@@ -131,6 +99,7 @@ impl Subscription {
             reset: None,
             ended: false,
             is_counted: false,
+            extra: None,
         }
     }
 
@@ -139,7 +108,7 @@ impl Subscription {
         &self.hub
     }
 
-    /// Its topics, in the order in which they were added.
+    /// Its topics, in the order in which they were added or a pattern came to match them.
     pub fn topics(&self) -> impl Iterator<Item = &TopicName> {
         self.topics.iter().map(|topic| topic.member.fanout().topic())
     }
@@ -176,6 +145,16 @@ impl Subscription {
         self.ended
     }
 
+    /// Why the hub has ended it.
+    pub(crate) fn ended_by(&self) -> Option<&Disconnected> {
+        self.ending().filter(|_| self.ended)
+    }
+
+    /// Topics and patterns.
+    pub(crate) fn count(&self) -> usize {
+        self.topics.len() + self.followed().len()
+    }
+
     /// Takes what is there at the time `now` into `out`, at most `max` items, in order.
     ///
     /// Ready with 0 when the subscription has ended or `max` is 0; pending, with the waker kept, when
@@ -206,7 +185,7 @@ impl Subscription {
         now: Instant,
     ) -> Poll<()> {
         loop {
-            if self.take_some(take, now) || self.ended {
+            if self.take_some(take, now) || self.has_ended() {
                 return Poll::Ready(());
             }
             if self.park(cx, |_, cursor| cursor.next()) {
@@ -215,23 +194,34 @@ impl Subscription {
         }
     }
 
-    /// Arranges to be woken when [`Overflow::Disconnect`] is due, though nothing is taken: for
-    /// connections whose peer does not read. Ready when it is due already.
-    pub(crate) fn poll_overflow(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Lag> {
-        if self.policy.overflow != Overflow::Disconnect {
-            return Poll::Pending;
-        }
+    /// Arranges to be woken when the subscription is to end, by [`Overflow::Disconnect`] or by its
+    /// patterns, though nothing is taken: for connections whose peer does not read. Ready when that
+    /// is due already.
+    pub(crate) fn poll_overflow(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Poll<Disconnected> {
         let limit = self.policy.limit;
         loop {
             let visible = self.hub.visible();
-            let due = self.topics.iter().find_map(|topic| {
-                let policy = &self.policy;
-                topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now))
-            });
-            if let Some(lag) = due {
-                return Poll::Ready(lag);
+            self.settle(now);
+            if let Some(ending) = self.ending() {
+                return Poll::Ready(ending.clone());
             }
-            if self.park(cx, |log, cursor| cursor.limit_mark(log, &limit)) {
+            let is_parked = if self.policy.overflow == Overflow::Disconnect {
+                let due = self.topics.iter().find_map(|topic| {
+                    let policy = &self.policy;
+                    topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now))
+                });
+                if let Some(lag) = due {
+                    return Poll::Ready(Disconnected::Lagged(lag));
+                }
+                self.park(cx, |log, cursor| cursor.limit_mark(log, &limit))
+            } else {
+                self.park_inboxes(cx.waker())
+            };
+            if is_parked {
                 return Poll::Pending;
             }
         }
@@ -239,7 +229,7 @@ impl Subscription {
 
     /// Takes until `take` is full or nothing is left; tells whether it took anything.
     fn take_some(&mut self, take: &mut dyn Take, now: Instant) -> bool {
-        if self.ended {
+        if self.has_ended() {
             return false;
         }
         let before = self.counts;
@@ -251,7 +241,13 @@ impl Subscription {
         // What is visible is complete in every topic; what becomes visible on the way waits for the
         // next round, or the order across topics would break.
         let visible = self.hub.visible();
-        while !take.is_full() && !self.ended {
+        self.settle(now);
+        if !take.is_full()
+            && let Some(ending) = self.ending().cloned()
+        {
+            self.end(ending, take);
+        }
+        while !take.is_full() && !self.has_ended() {
             match self.earliest(visible, take, now) {
                 Step::Told => took = true,
                 Step::Nothing => {
@@ -264,7 +260,7 @@ impl Subscription {
             }
         }
         self.counts.report_since(&before, self.hub.counters());
-        took || self.ended
+        took || self.has_ended()
     }
 
     /// Finds the topic with the earliest event, and up to where it can be taken before another
@@ -292,9 +288,7 @@ impl Subscription {
                     return Step::Told;
                 }
                 Prepared::Disconnect(lag) => {
-                    self.ended = true;
-                    add(&self.hub.counters().slow_disconnects, 1);
-                    take.notice(Delivery::Disconnected(lag));
+                    self.end(Disconnected::Lagged(lag), take);
                     return Step::Told;
                 }
                 Prepared::Event(sequence) => match earliest {
@@ -308,6 +302,15 @@ impl Subscription {
             }
         }
         earliest.map_or(Step::Nothing, |(topic, _)| Step::Event { topic, until })
+    }
+
+    fn end(&mut self, reason: Disconnected, take: &mut dyn Take) {
+        if matches!(reason, Disconnected::Lagged(_)) {
+            add(&self.hub.counters().slow_disconnects, 1);
+        }
+        self.ended = true;
+        self.extra().ending = Some(reason.clone());
+        take.notice(Delivery::Disconnected(reason));
     }
 
     /// Takes from one topic up to the sequence `until`; nothing when the log has meanwhile let go of
@@ -340,9 +343,11 @@ impl Subscription {
         taken.is_some()
     }
 
-    /// Parks on every topic; false when one has grown past its mark meanwhile.
+    /// Parks on every topic and pattern; false when a topic has grown past its mark meanwhile, or
+    /// has come.
     fn park(&self, cx: &Context<'_>, wake_past: impl Fn(&Log, &Cursor) -> Mark) -> bool {
         self.topics.iter().all(|topic| topic.member.park(cx.waker(), &wake_past))
+            && self.park_inboxes(cx.waker())
     }
 
     fn gap(&self, topic: TopicName, missed: Missed) -> Gap {
@@ -361,10 +366,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        while let Some(topic) = self.topics.last().map(|topic| topic.member.fanout().topic()) {
-            let topic = topic.clone();
-            self.remove(&topic);
-        }
+        // Before the topics: nothing is to arrive any more.
+        self.extra = None;
+        self.leave_if(|_| true);
         if self.is_counted {
             let open = &self.hub.counters().subscriptions;
             open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -380,34 +384,6 @@ enum Step {
     Nothing,
     /// Events of a topic, up to the sequence `until`.
     Event { topic: usize, until: u64 },
-}
-
-struct TakeDeliveries<'a> {
-    out: &'a mut Vec<Delivery>,
-    room: usize,
-}
-
-impl Take for TakeDeliveries<'_> {
-    fn run(&mut self, log: &mut Log, run: std::ops::Range<u64>) -> u64 {
-        let end = run.end.min(run.start + self.room as u64);
-        let entries = (run.start..end).filter_map(|index| log.get(index).cloned());
-        self.out.extend(entries.map(Delivery::Event));
-        self.room -= (end - run.start) as usize;
-        end
-    }
-
-    fn kept(&mut self, entry: &Arc<Entry>) {
-        self.notice(Delivery::Event(Arc::clone(entry)));
-    }
-
-    fn notice(&mut self, notice: Delivery) {
-        self.out.push(notice);
-        self.room = self.room.saturating_sub(1);
-    }
-
-    fn is_full(&self) -> bool {
-        self.room == 0
-    }
 }
 
 #[cfg(test)]

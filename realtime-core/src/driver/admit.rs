@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
@@ -62,11 +63,13 @@ where
         Err(rejection) => State::Known(Some(Err(rejection))),
         Ok(Candidate { request, credentials: None }) => State::Known(Some(Ok(request))),
         Ok(Candidate { mut request, credentials: Some(credentials) }) => {
-            let checking = authenticate(request.admission().hub().clone(), credentials);
-            State::Checking(Box::pin(async {
-                let established = checking.await;
-                request.established(established)
-            }))
+            match begin(request.admission().hub(), credentials) {
+                Check::Known(outcome) => State::Known(Some(request.established(outcome))),
+                Check::Later(outcome) => State::Checking(Box::pin(async {
+                    let outcome = outcome.await;
+                    request.established(outcome)
+                })),
+            }
         }
     })
 }
@@ -116,39 +119,66 @@ identify!(sse::Request);
 identify!(ws::Request);
 
 /// A check under way.
-pub(super) type Checking =
-    Pin<Box<dyn Future<Output = Result<Established, AuthenticateError>> + Send>>;
+type Checking = Pin<Box<dyn Future<Output = Result<Established, AuthenticateError>> + Send>>;
+
+/// A check that has begun.
+enum Check {
+    Known(Result<Established, AuthenticateError>),
+    Later(Checking),
+}
 
 /// Finds out whose credentials they are: within a time, and not more at once than allowed. A panic
 /// in the user's code is an error of the server.
 pub(super) async fn authenticate(
-    hub: Hub,
+    hub: &Hub,
     credentials: Credentials,
 ) -> Result<Established, AuthenticateError> {
-    let Some(authentication) = hub.config().authentication.clone() else {
-        return Err(AuthenticateError::unavailable("the hub has no authentication"));
+    match begin(hub, credentials) {
+        Check::Known(outcome) => outcome,
+        Check::Later(outcome) => outcome.await,
+    }
+}
+
+/// Begins a check, which is also its end where nothing has to be waited for.
+fn begin(hub: &Hub, credentials: Credentials) -> Check {
+    let Some(authentication) = hub.config().authentication.as_ref() else {
+        return Check::Known(Err(unavailable("the hub has no authentication")));
     };
     // What is revoked from here on is not let in, however long the check takes.
     let checking = hub.permits().check();
-    let checked = guarded(check(&authentication, credentials));
-    let identity = within(authentication.timeout, checked).await.inspect_err(|error| {
-        if let AuthenticateError::Unavailable(error) = error {
-            tracing::warn!(%error, "credentials can't be checked");
-        }
-    })?;
-    let expires_at = deadline(&identity)?;
-    Ok(Established { identity, expires_at, checking })
+    let establish = |outcome: Result<Identity, AuthenticateError>| {
+        let identity = outcome?;
+        let expires_at = deadline(&identity)?;
+        Ok(Established { identity, expires_at, checking })
+    };
+    let timeout = authentication.timeout;
+    let Ok(slot) = Arc::clone(&authentication.slots).try_acquire_owned() else {
+        let authentication = authentication.clone();
+        let identity = async move {
+            let slot = authentication.slots.acquire().await;
+            let _slot = slot.map_err(AuthenticateError::unavailable)?;
+            match ask(&authentication, credentials) {
+                Authenticated::Now(outcome) => outcome,
+                Authenticated::Later(outcome) => guarded(outcome).await,
+            }
+        };
+        return Check::Later(Box::pin(async move { establish(within(timeout, identity).await) }));
+    };
+    match ask(authentication, credentials) {
+        Authenticated::Now(outcome) => Check::Known(establish(told(outcome))),
+        Authenticated::Later(outcome) => Check::Later(Box::pin(async move {
+            let outcome = within(timeout, guarded(outcome)).await;
+            drop(slot);
+            establish(outcome)
+        })),
+    }
 }
 
-async fn check(
-    authentication: &Authentication,
-    credentials: Credentials,
-) -> Result<Identity, AuthenticateError> {
-    let _slot = authentication.slots.acquire().await.map_err(AuthenticateError::unavailable)?;
-    match authentication.authenticate.authenticate(credentials) {
-        Authenticated::Now(outcome) => outcome,
-        Authenticated::Later(outcome) => outcome.await,
-    }
+/// Asks the user's code, whose panics are errors.
+fn ask(authentication: &Authentication, credentials: Credentials) -> Authenticated {
+    let ask = || authentication.authenticate.authenticate(credentials);
+    let asked = catch_unwind(AssertUnwindSafe(ask));
+    asked.unwrap_or_else(|_| Authenticated::Now(Err(unavailable(PANICKED))))
 }
 
 /// `future`, whose panics are errors.
@@ -160,9 +190,7 @@ where
     poll_fn(|cx| {
         // A future that panicked is not looked at again.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| {
-            Poll::Ready(Err(AuthenticateError::unavailable("the authentication panicked")))
-        })
+        polled.unwrap_or_else(|_| Poll::Ready(Err(unavailable(PANICKED))))
     })
     .await
 }
@@ -173,10 +201,24 @@ where
     F: Future<Output = Result<Identity, AuthenticateError>>,
 {
     let outcome = tokio::time::timeout(time, future).await;
-    outcome.unwrap_or_else(|_| {
-        Err(AuthenticateError::unavailable(format_args!("the check took more than {time:?}")))
+    let too_slow = |_| Err(unavailable(format_args!("the check took more than {time:?}")));
+    told(outcome.unwrap_or_else(too_slow))
+}
+
+/// The outcome, of which the log is told when it is the server's fault.
+fn told(outcome: Result<Identity, AuthenticateError>) -> Result<Identity, AuthenticateError> {
+    outcome.inspect_err(|error| {
+        if let AuthenticateError::Unavailable(error) = error {
+            tracing::warn!(%error, "credentials can't be checked");
+        }
     })
 }
+
+fn unavailable(error: impl fmt::Display) -> AuthenticateError {
+    AuthenticateError::unavailable(error)
+}
+
+const PANICKED: &str = "the authentication panicked";
 
 /// When an identity expires, by the clock that deadlines go by.
 ///
@@ -199,7 +241,10 @@ impl Identifying {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, session: &mut ws::Session, now: Instant) {
         loop {
             if let Some(credentials) = session.presented() {
-                self.0 = Some(Box::pin(authenticate(session.hub().clone(), credentials)));
+                match begin(session.hub(), credentials) {
+                    Check::Known(outcome) => session.authenticated(outcome, now),
+                    Check::Later(checking) => self.0 = Some(checking),
+                }
             }
             let Some(checking) = &mut self.0 else { return };
             let Poll::Ready(outcome) = checking.as_mut().poll(cx) else { return };

@@ -13,6 +13,7 @@ use crate::{
     auth::{Action, CredentialSource, Credentials, Identity, Token},
     event::Event,
     hub::{Hub, Publish, PublishError},
+    pattern::{TopicPattern, TopicPatternError},
     subscription::{Delivery, Subscribe, SubscribeError, Subscription},
     topic::{TopicName, TopicNameError},
     ws::{RefreshError, Socket},
@@ -38,7 +39,7 @@ impl Hub {
     /// Subscribes to a topic, to several, or as a [`Subscribe`] says.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics than are allowed.
     pub fn subscribe(&self, request: impl Into<Subscribe>) -> Result<Subscription, SubscribeError> {
         self.subscribe_at(request, now())
     }
@@ -77,6 +78,19 @@ impl Subscription {
         TopicNameError: From<T::Error>,
     {
         self.add_at(topic, now())
+    }
+
+    /// Adds a pattern: topics that are there from their next event on, and each one made later from
+    /// its first. Nothing changes when it is there already.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    pub fn add_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        self.add_pattern_at(pattern, now())
     }
 }
 
@@ -122,7 +136,7 @@ impl Socket {
     /// When this is dropped before it is ready, nothing has changed.
     pub async fn refresh(&mut self, token: Token) -> Result<Identity, RefreshError> {
         let credentials = Credentials::new(token, CredentialSource::Message);
-        let established = authenticate(self.hub().clone(), credentials).await?;
+        let established = authenticate(self.hub(), credentials).await?;
         self.establish(established)
     }
 
@@ -137,5 +151,18 @@ impl Socket {
         TopicNameError: From<T::Error>,
     {
         self.subscribe_at(topic, now())
+    }
+
+    /// Adds a pattern to the connection's subscription: topics that are there from their next event
+    /// on, and each one made later from its first.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    pub fn subscribe_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        self.subscribe_pattern_at(pattern, now())
     }
 }

@@ -124,7 +124,8 @@ where
             }
             // The handler may have made room: then nobody waits for input yet.
             let wants_input_now = !wanted_input && this.session.wants_input();
-            if input.is_pending() && !wants_input_now {
+            let is_idle = !wants_input_now && !this.session.has_presented();
+            if input.is_pending() && is_idle {
                 ready!(this.timer.poll(cx, this.session.deadline(), now));
                 this.session.handle_timeout(super::now());
             }

@@ -85,7 +85,8 @@ where
             }
             // The handler may have made room: then nobody waits for input yet.
             let wants_input_now = !wanted_input && self.session.wants_input();
-            if read.is_pending() && wrote.is_pending() && !wants_input_now {
+            let is_idle = !wants_input_now && !self.session.has_presented();
+            if read.is_pending() && wrote.is_pending() && is_idle {
                 ready!(self.timer.poll(cx, self.session.deadline(), now));
                 self.session.handle_timeout(super::now());
             }

@@ -1,8 +1,11 @@
 //! Making a subscription, and changing its topics while it lives.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{collections::HashSet, hash::Hash, sync::Arc, time::Instant};
 
-use super::{Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription};
+use super::{
+    Extra, Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
+    patterns::Followed,
+};
 use crate::{
     cursor::{Cursor, Policy},
     fanout::{Fanout, Membership},
@@ -24,22 +27,43 @@ impl Hub {
         now: Instant,
     ) -> Result<Subscription, SubscribeError> {
         let request = request.into();
-        let names = request.topics?;
-        check_count(self, names.len())?;
-        let mut seen = HashSet::new();
-        let names: Vec<_> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
-        let fanouts: Vec<_> =
+        let (names, patterns) = (request.topics?, request.patterns?);
+        let permitted = request.permitted;
+        let max = self.config().limits.topics_per_subscription;
+        check_count(self, names.len().saturating_add(patterns.len()))?;
+        names.iter().try_for_each(|name| permitted.check(name))?;
+        let (names, patterns) = (without_repeats(names), without_repeats(patterns));
+        let room = max.saturating_sub(names.len() + patterns.len());
+        let named: Vec<_> =
             names.iter().map(|name| self.topic(name, now)).collect::<Result<_, _>>()?;
-        // Read before any topic is joined: what is published meanwhile has a higher sequence.
+        let followed: Vec<_> =
+            patterns.into_iter().map(|pattern| Followed::new(self, pattern)).collect();
+        // Read before any topic is joined: what is published meanwhile has a higher sequence. And
+        // after the patterns are followed: topics made later are joined from their first event.
         let visible = self.visible();
+        let mut matched = self.matching_any(&followed);
+        matched.retain(|topic| {
+            !named.iter().any(|it| Arc::ptr_eq(it, topic)) && permitted.allows(topic.topic())
+        });
+        if let Err(error) = self.fit(&mut matched, room, now) {
+            named.iter().for_each(|topic| self.left(topic));
+            return Err(error);
+        }
+        // Topics that have gone can't be matched any more.
+        let removed = if followed.is_empty() { 0 } else { self.removed_through() };
+        let is_empty = named.is_empty() && followed.is_empty();
+        let named = named.into_iter().map(|topic| (topic, true));
+        let fanouts: Vec<_> =
+            named.chain(matched.into_iter().map(|topic| (topic, false))).collect();
 
         let resumed = match request.after {
             None => None,
             // Of no topic, nothing can be missing.
-            Some(_) if names.is_empty() => None,
+            Some(_) if is_empty => None,
             Some(Err(_)) => Some(Err(ResetReason::Malformed)),
             Some(Ok(id)) if id.epoch != self.epoch() => Some(Err(ResetReason::Epoch)),
             Some(Ok(id)) if id.sequence > visible => Some(Err(ResetReason::Ahead)),
+            Some(Ok(id)) if removed > id.sequence => Some(Err(ResetReason::Evicted)),
             Some(Ok(id)) => Some(self.resume(&fanouts, id, now)),
         };
         let (topics, taken, reason) = match resumed {
@@ -65,6 +89,9 @@ impl Hub {
             overflow: request.overflow.unwrap_or(self.config().overflow),
             limit: request.lag.unwrap_or(self.config().lag),
         };
+        let extra = (!followed.is_empty() || !permitted.is_all()).then(|| {
+            Box::new(Extra { followed, permitted, seen_at: Some(now), ..Extra::default() })
+        });
         Ok(Subscription {
             hub: self.clone(),
             topics,
@@ -74,20 +101,21 @@ impl Hub {
             reset,
             ended: false,
             is_counted: true,
+            extra,
         })
     }
 
     /// Joins all topics after `id`, unless one of them has let go of an event after it.
     fn resume(
         &self,
-        fanouts: &[Arc<Fanout>],
+        fanouts: &[(Arc<Fanout>, bool)],
         id: LastEventId,
         now: Instant,
     ) -> Result<(Vec<Joined>, u64), ResetReason> {
         let mut joined = Vec::with_capacity(fanouts.len());
         let mut complete = true;
-        for fanout in fanouts {
-            joined.push(self.join(fanout, |log| {
+        for (fanout, named) in fanouts {
+            joined.push(self.join(fanout, *named, |log| {
                 log.expire(now);
                 complete &= log.evicted_through() <= id.sequence;
                 let next = log.index_after(id.sequence);
@@ -108,7 +136,7 @@ impl Hub {
     /// read.
     fn start(
         &self,
-        fanouts: &[Arc<Fanout>],
+        fanouts: &[(Arc<Fanout>, bool)],
         start: Start,
         visible: u64,
         now: Instant,
@@ -116,8 +144,8 @@ impl Hub {
         let mut taken = visible;
         let mut complete = true;
         let mut joined = Vec::with_capacity(fanouts.len());
-        for fanout in fanouts {
-            joined.push(self.join(fanout, |log| {
+        for (fanout, named) in fanouts {
+            joined.push(self.join(fanout, *named, |log| {
                 log.expire(now);
                 complete &= log.evicted_through() <= visible;
                 // What was published since `visible` was read comes after the start: whoever
@@ -125,7 +153,7 @@ impl Hub {
                 let live = log.index_after(visible);
                 let joined = log.mark_at(live).unwrap_or(log.head());
                 let (cursor, first) = match start {
-                    Start::Live => (cursor_at(log, live, joined), None),
+                    Start::Live => (live_cursor(log, visible), None),
                     Start::Last(count) => {
                         let next = live.saturating_sub(count as u64).max(log.first_index());
                         let first = log.get(next).map(|entry| entry.position().sequence());
@@ -149,24 +177,30 @@ impl Hub {
         now: Instant,
     ) -> Result<Joined, SubscribeError> {
         let fanout = self.topic(name, now)?;
-        Ok(self.join(&fanout, |log| Cursor::new(log.head(), log.head())))
+        Ok(self.join(&fanout, true, |log| Cursor::new(log.head(), log.head())))
     }
 
-    fn join(&self, fanout: &Arc<Fanout>, place: impl FnOnce(&mut Log) -> Cursor) -> Joined {
-        let (member, is_first) = fanout.join(place);
+    /// Joins a topic with the cursor that `place` makes; `named` when it was asked for by its name.
+    pub(super) fn join(
+        &self,
+        fanout: &Arc<Fanout>,
+        named: bool,
+        place: impl FnOnce(&mut Log) -> Cursor,
+    ) -> Joined {
+        let (member, is_first) = fanout.join(named, place);
         if is_first {
-            self.interest(fanout);
+            self.interest(fanout.topic());
         }
-        Joined { member, quiet_at: u64::MAX }
+        Joined { member, quiet_at: u64::MAX, named }
     }
 
-    fn leave(&self, member: Membership) {
+    pub(super) fn leave(&self, member: Membership) {
         let fanout = Arc::clone(member.fanout());
         drop(member);
         if fanout.members() == 0 {
-            self.interest(&fanout);
-            self.left(&fanout);
+            self.interest(fanout.topic());
         }
+        self.left(&fanout);
     }
 }
 
@@ -181,10 +215,14 @@ impl Subscription {
         TopicNameError: From<T::Error>,
     {
         let name = topic.try_into().map_err(TopicNameError::from)?;
-        if self.topics().any(|topic| *topic == name) {
+        self.permitted().check(&name)?;
+        let there = self.topics.iter().find(|topic| *topic.member.fanout().topic() == name);
+        if there.is_some_and(|topic| topic.named) {
             return Ok(());
         }
-        check_count(&self.hub, self.topics.len() + 1)?;
+        if there.is_none() {
+            self.check_room(1)?;
+        }
         let joined = self.hub.join_live(&name, now)?;
         self.attach(joined);
         Ok(())
@@ -192,21 +230,40 @@ impl Subscription {
 
     /// Adds a topic that was joined; nothing changes when it is there already.
     pub(crate) fn attach(&mut self, joined: Joined) {
-        if self.topics().any(|topic| topic == joined.member.fanout().topic()) {
-            return self.hub.leave(joined.member);
-        }
-        self.topics.push(joined);
+        self.drain_inboxes();
+        self.take_in(joined);
     }
 
-    /// Removes a topic; what it has pending is not delivered. Tells whether it was there.
+    /// Removes a topic that was added by its name; what it has pending is not delivered. Where a
+    /// pattern of the subscription matches it too, it is still followed. Tells whether it was there
+    /// by its name.
     pub fn remove(&mut self, topic: &TopicName) -> bool {
-        let found = self.topics().position(|name| name == topic);
-        if let Some(at) = found {
-            let joined = self.topics.remove(at);
-            self.hub.leave(joined.member);
+        let is_it = |joined: &&mut Joined| joined.named && joined.member.fanout().topic() == topic;
+        let Some(joined) = self.topics.iter_mut().find(is_it) else { return false };
+        joined.named = false;
+        joined.member.pin(false);
+        if !self.followed().iter().any(|followed| followed.matches(topic)) {
+            self.leave_if(|joined| joined.member.fanout().topic() == topic);
         }
-        found.is_some()
+        true
     }
+
+    /// Checks that `more` topics or patterns may be added.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), SubscribeError> {
+        check_count(&self.hub, self.count().saturating_add(more))
+    }
+}
+
+/// Each once, in the order of their first places.
+fn without_repeats<T: Clone + Eq + Hash>(all: Vec<T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    all.into_iter().filter(|one| seen.insert(one.clone())).collect()
+}
+
+/// A cursor at what was published after `visible` was read.
+pub(super) fn live_cursor(log: &Log, visible: u64) -> Cursor {
+    let live = log.index_after(visible);
+    cursor_at(log, live, log.mark_at(live).unwrap_or(log.head()))
 }
 
 fn cursor_at(log: &Log, next: u64, joined: Mark) -> Cursor {

@@ -1,8 +1,10 @@
 //! What is asked of a hub: [`Subscribe`].
 
+use super::permission::{Permission, Permitted};
 use crate::{
     broker::DeliverError,
     overflow::{LagLimit, Overflow},
+    pattern::{TopicPattern, TopicPatternError},
     position::{LastEventId, LastEventIdError},
     topic::{TopicName, TopicNameError},
 };
@@ -26,6 +28,8 @@ use crate::{
 #[must_use]
 pub struct Subscribe {
     pub(super) topics: Result<Vec<TopicName>, TopicNameError>,
+    pub(super) patterns: Result<Vec<TopicPattern>, TopicPatternError>,
+    pub(super) permitted: Permitted,
     pub(super) start: Start,
     pub(super) after: Option<Result<LastEventId, LastEventIdError>>,
     pub(super) overflow: Option<Overflow>,
@@ -48,7 +52,15 @@ pub enum Start {
 impl Subscribe {
     /// A subscription to nothing yet; topics are added here or while it lives.
     pub fn none() -> Self {
-        Self { topics: Ok(Vec::new()), start: Start::Live, after: None, overflow: None, lag: None }
+        Self {
+            topics: Ok(Vec::new()),
+            patterns: Ok(Vec::new()),
+            permitted: Permitted::default(),
+            start: Start::Live,
+            after: None,
+            overflow: None,
+            lag: None,
+        }
     }
 
     /// A subscription to one topic.
@@ -74,8 +86,52 @@ impl Subscribe {
         self
     }
 
+    /// A subscription to all topics that a pattern matches: those that are there, and each one made
+    /// later, from its first event on.
+    ///
+    /// A name never becomes a pattern: `Subscribe::to("rooms.*")` is an error. So what a client
+    /// asks for by name stays within what you allow it.
+    ///
+    /// ```
+    /// # use realtime_core::{Hub, Subscribe, SubscribeError};
+    /// let hub = Hub::new();
+    /// let rooms = hub.subscribe(Subscribe::pattern("rooms.*").and("news"))?;
+    /// assert!(matches!(hub.subscribe("rooms.*"), Err(SubscribeError::Topic(_))));
+    /// # Ok::<(), SubscribeError>(())
+    /// ```
+    pub fn pattern<P>(pattern: P) -> Self
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        Self::none().and_pattern(pattern)
+    }
+
+    /// One more pattern; a topic that several match, or that is also named, is followed once. The
+    /// pattern and each topic that it matches count towards
+    /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription). A pattern that
+    /// is not valid is reported when the request is used.
+    pub fn and_pattern<P>(mut self, pattern: P) -> Self
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        self.patterns = self.patterns.and_then(|mut patterns| {
+            patterns.push(pattern.try_into()?);
+            Ok(patterns)
+        });
+        self
+    }
+
+    /// Follows only what the permission allows: a topic that is named is refused, one that a pattern
+    /// matches is left out. Default: everything is allowed.
+    pub(crate) fn permitted(mut self, permission: Option<Permission>) -> Self {
+        self.permitted = Permitted::by(permission);
+        self
+    }
+
     /// Where to start without an id to resume from, or when resuming is not possible. Default:
-    /// [`Start::Live`].
+    /// [`Start::Live`]. Topics that a pattern comes to match later start with their first event.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -154,9 +210,18 @@ pub enum SubscribeError {
     /// A topic's name is not valid.
     #[error(transparent)]
     Topic(#[from] TopicNameError),
-    /// It would have more topics than
+    /// A pattern is not valid.
+    #[error(transparent)]
+    Pattern(#[from] TopicPatternError),
+    /// The topic may not be followed by whoever asked.
+    #[error("the topic {:?} is not permitted: ask for topics that are", topic.as_str())]
+    Forbidden {
+        /// The topic.
+        topic: TopicName,
+    },
+    /// It would have more topics, patterns included, than
     /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription).
-    #[error("{count} topics in one subscription, and {max} are allowed")]
+    #[error("{count} topics and patterns in one subscription, and {max} are allowed")]
     TooManyTopics {
         /// Topics asked for.
         count: usize,

@@ -11,11 +11,13 @@ use std::{
 };
 
 use super::*;
-use crate::{Event, Hub, LocalBroker, Retention};
+use crate::{Event, Hub, Lag, LocalBroker, Retention, TopicPattern};
 
 mod keep_up;
 mod law;
 mod model;
+mod patterns;
+mod permission;
 mod policies;
 mod snapshot;
 mod wakes;

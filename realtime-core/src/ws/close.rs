@@ -5,6 +5,8 @@ use std::fmt;
 use bytestring::ByteString;
 use tungstenite::protocol::frame::coding::CloseCode as Registered;
 
+use crate::subscription::Disconnected;
+
 /// The status code of a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
@@ -160,6 +162,9 @@ pub enum CloseCause {
     Overloaded,
     /// The subscription lagged under [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     SlowConsumer,
+    /// The subscription's patterns came to match more topics than
+    /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription) allows.
+    TooManyTopics,
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -190,6 +195,7 @@ impl CloseCause {
             Self::TooManyConnections => "too_many_connections",
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
+            Self::TooManyTopics => "too_many_topics",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -227,6 +233,7 @@ impl CloseCause {
             Self::TooManyConnections => (CloseCode::TOO_FAST, "too many connections"),
             Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
+            Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))
@@ -243,6 +250,15 @@ impl CloseCause {
                 | Self::TooManyFragments
                 | Self::TooFast
         )
+    }
+}
+
+impl From<&Disconnected> for CloseCause {
+    fn from(reason: &Disconnected) -> Self {
+        match reason {
+            Disconnected::Lagged(_) => Self::SlowConsumer,
+            Disconnected::TooManyTopics { .. } => Self::TooManyTopics,
+        }
     }
 }
 

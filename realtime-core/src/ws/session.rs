@@ -6,26 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
-use super::{
-    close::CloseCause,
-    codec::{Decoder, Incoming},
-    format::Format,
-    frames,
-    socket::{Change, Shared, Socket},
-};
+use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
     config::WebSocketConfig,
     limits::Limits,
     rejection::Rejection,
     stats::add,
-    subscription::{Subscribe, Subscription},
+    subscription::{Disconnected, Subscribe, Subscription},
 };
 
+mod changes;
 mod closing;
 mod identification;
+mod incoming;
 mod outgoing;
 mod pace;
 mod take;
@@ -151,19 +147,9 @@ impl Session {
 
     /// Tells the client where it starts, if it has topics.
     fn tell_ready(&mut self) {
-        if self.subscription.topics().next().is_some() {
+        if self.subscription.count() > 0 {
             self.outgoing.extend(self.format.ready(self.subscription.last_event_id()));
         }
-    }
-
-    /// Makes the handler's end.
-    pub(super) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.topics().count();
-        let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, limits, topics);
-        shared.set_identity(self.admission.identity().cloned());
-        self.shared = Some(shared);
-        socket
     }
 
     /// When a close that starts at `now` must be over, TCP's part included.
@@ -181,35 +167,6 @@ impl Session {
             Phase::Ended(_) => false,
         };
         may_come && self.unread.is_empty()
-    }
-
-    /// Takes bytes that the peer sent.
-    pub fn receive(&mut self, input: &[u8], now: Instant) {
-        self.heard(now);
-        if self.is_open() && self.pace.bytes(input.len(), now) {
-            return self.fail(CloseCause::TooFast, now);
-        }
-        if self.unread.is_empty() {
-            let rest = self.decode(input, now);
-            self.unread = Bytes::copy_from_slice(rest);
-        } else {
-            self.unread = [&self.unread, input].concat().into();
-        }
-    }
-
-    /// Takes what the peer sent as a whole, for sockets that a framework has made.
-    pub fn receive_incoming(&mut self, incoming: Incoming, now: Instant) {
-        self.heard(now);
-        let bytes = match &incoming {
-            Incoming::Message(message) => message.len(),
-            Incoming::Ping(payload) => payload.len(),
-            Incoming::Pong | Incoming::Close(_) => 0,
-        };
-        if self.is_open() && self.pace.bytes(bytes, now) {
-            self.fail(CloseCause::TooFast, now);
-        } else if self.accepts_frames() {
-            self.handle(incoming, now);
-        }
     }
 
     /// Takes word that the connection is lost: the peer sends no more, or nothing can be written.
@@ -288,9 +245,13 @@ impl Session {
     /// The socket takes no more for now.
     pub fn write_blocked(&mut self, cx: &mut Context<'_>, now: Instant) {
         self.blocked_since.get_or_insert(now);
-        if self.is_open() && self.subscription.poll_overflow(cx, now).is_ready() {
-            add(&self.subscription.hub().counters().slow_disconnects, 1);
-            self.close(CloseCause::SlowConsumer, now);
+        if self.is_open()
+            && let Poll::Ready(reason) = self.subscription.poll_overflow(cx, now)
+        {
+            if matches!(reason, Disconnected::Lagged(_)) {
+                add(&self.subscription.hub().counters().slow_disconnects, 1);
+            }
+            self.close(CloseCause::from(&reason), now);
             self.send_close_now();
         }
     }
@@ -388,95 +349,6 @@ impl Session {
                 && self.shared.as_ref().is_none_or(|shared| shared.has_room()))
     }
 
-    fn decode_unread(&mut self, now: Instant) {
-        if !self.unread.is_empty() && self.has_room() {
-            let mut unread = std::mem::take(&mut self.unread);
-            let left = self.decode(&unread, now).len();
-            unread.advance(unread.len() - left);
-            if left > 0 {
-                self.unread = unread;
-            }
-        }
-    }
-
-    /// Decodes as far as the handler has room, and returns the rest.
-    fn decode<'a>(&mut self, mut input: &'a [u8], now: Instant) -> &'a [u8] {
-        while self.accepts_frames() && self.has_room() {
-            match self.decoder.decode(&mut input) {
-                Ok(Some(incoming)) => self.handle(incoming, now),
-                Ok(None) => return &[],
-                Err(error) => {
-                    self.fail(error.0, now);
-                    return &[];
-                }
-            }
-        }
-        // Whatever follows a Close is not looked at (RFC 6455 §5.5.1).
-        if self.accepts_frames() { input } else { &[] }
-    }
-
-    fn accepts_frames(&self) -> bool {
-        match &self.phase {
-            Phase::Open => true,
-            Phase::Closing(closing) => closing.peer == Peer::Open,
-            Phase::Ended(_) => false,
-        }
-    }
-
-    fn handle(&mut self, incoming: Incoming, now: Instant) {
-        if self.is_open() && self.pace.message(now) {
-            return self.fail(CloseCause::TooFast, now);
-        }
-        match incoming {
-            Incoming::Message(message) => {
-                add(&self.subscription.hub().counters().messages_received, 1);
-                if self.is_open()
-                    && let Some(message) = self.identify(message, now)
-                    && let Some(shared) = &self.shared
-                {
-                    shared.receive(message);
-                }
-            }
-            Incoming::Ping(payload) => {
-                if self.is_open() {
-                    self.outgoing.pong(frames::pong(&payload), self.blocked_since.is_some());
-                }
-            }
-            Incoming::Pong => {}
-            Incoming::Close(frame) => self.peer_closed(frame, now),
-        }
-    }
-
-    fn queue_direct(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        let may_send = match &self.phase {
-            Phase::Open => true,
-            Phase::Closing(closing) => !closing.sent,
-            Phase::Ended(_) => false,
-        };
-        while may_send && self.outgoing.len() < WRITE_BYTES {
-            let Some(frame) = shared.outgoing() else { break };
-            self.outgoing.push(frame);
-        }
-    }
-
-    fn apply_changes(&mut self, now: Instant) {
-        let mut changed = false;
-        while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
-            changed = true;
-            match change {
-                Change::Identity(established) => self.establish(*established, now),
-                Change::Join(joined) => self.subscription.attach(joined),
-                Change::Leave(topic) => {
-                    self.subscription.remove(&topic);
-                }
-            }
-        }
-        if changed && let Some(shared) = &self.shared {
-            shared.set_topics(self.subscription.topics().count());
-        }
-    }
-
     fn take_events(&mut self, cx: &mut Context<'_>, now: Instant) {
         if self.outgoing.len() >= WRITE_BYTES {
             return;
@@ -485,8 +357,9 @@ impl Session {
         loop {
             let mut take = TakeFrames::new(&mut self.outgoing, self.format);
             let polled = self.subscription.poll_take(cx, &mut take, now);
-            if self.subscription.has_ended() {
-                self.close(CloseCause::SlowConsumer, now);
+            if let Some(reason) = self.subscription.ended_by() {
+                let cause = CloseCause::from(reason);
+                self.close(cause, now);
                 return self.send_close_now();
             }
             // A format without notices may have taken one and have nothing to send for it; then

@@ -1,15 +1,12 @@
 //! The handler's end of a WebSocket connection.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll},
     time::Instant,
 };
-
-use bytes::Bytes;
 
 use super::{
     close::{CloseCause, CloseCode, CloseFrame, CloseReason},
@@ -21,10 +18,15 @@ use crate::{
     auth::{AuthenticateError, Identity},
     fanout::lock,
     hub::Hub,
-    limits::Limits,
-    subscription::{Joined, SubscribeError},
+    pattern::{TopicPattern, TopicPatternError},
+    subscription::SubscribeError,
     topic::{TopicName, TopicNameError},
 };
+
+mod shared;
+
+pub(super) use shared::{Change, Shared};
+use shared::{keep, wake};
 
 /// A WebSocket connection, as its handler sees it.
 ///
@@ -106,6 +108,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Removes a pattern from the connection's subscription, and the topics that only it brought;
+    /// what they have pending is not delivered.
+    ///
+    /// # Errors
+    /// [`TopicPatternError`] when the pattern is not valid.
+    pub fn unsubscribe_pattern<P>(&mut self, pattern: P) -> Result<(), TopicPatternError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        let pattern = pattern.try_into().map_err(TopicPatternError::from)?;
+        self.change(Change::Unfollow(pattern));
+        Ok(())
+    }
+
     /// Puts `established` in place of the connection's identity, of the same subject.
     pub(crate) fn establish(&mut self, established: Established) -> Result<Identity, RefreshError> {
         let identity = established.identity.clone();
@@ -143,13 +160,34 @@ impl Socket {
         TopicNameError: From<T::Error>,
     {
         let topic = topic.try_into().map_err(TopicNameError::from)?;
-        let max = self.hub.config().limits.topics_per_subscription;
-        let count = lock(&self.shared.mail).topics + 1;
-        if count > max {
-            return Err(SubscribeError::TooManyTopics { count, max });
-        }
+        let permitted = self.shared.room(&self.hub)?;
+        permitted.check(&topic)?;
         let joined = self.hub.join_live(&topic, now)?;
         self.change(Change::Join(joined));
+        Ok(())
+    }
+
+    /// Adds a pattern to the connection's subscription at the time `now`; see
+    /// [`subscribe_pattern`](Self::subscribe_pattern).
+    ///
+    /// # Errors
+    /// See [`subscribe_pattern`](Self::subscribe_pattern).
+    pub fn subscribe_pattern_at<P>(
+        &mut self,
+        pattern: P,
+        now: Instant,
+    ) -> Result<(), SubscribeError>
+    where
+        P: TryInto<TopicPattern>,
+        TopicPatternError: From<P::Error>,
+    {
+        let pattern = pattern.try_into().map_err(TopicPatternError::from)?;
+        // Topics that are there already for another reason are not known here: the subscription
+        // looks at its limit again when it gets these.
+        let permitted = self.shared.room(&self.hub)?;
+        let room = self.hub.config().limits.topics_per_subscription.saturating_sub(1);
+        let following = self.hub.follow_live(pattern, &permitted, room, now)?;
+        self.change(Change::Follow(following));
         Ok(())
     }
 
@@ -162,7 +200,8 @@ impl Socket {
         }
         match &change {
             Change::Join(_) => mail.topics += 1,
-            Change::Leave(_) | Change::Identity(_) => {}
+            Change::Follow(following) => mail.topics += 1 + following.topics(),
+            Change::Leave(_) | Change::Unfollow(_) | Change::Identity(_) => {}
         }
         mail.changes.push_back(change);
         let driver = mail.driver.take();
@@ -244,176 +283,3 @@ pub enum RefreshError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection is closed")]
 pub struct SendError(pub Message);
-
-/// What a session and its socket share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    mail: Mutex<Mail>,
-}
-
-/// Bounds: the inbox and the outbox by bytes, one message over; the changes by what the handler does
-/// in one poll.
-#[derive(Debug, Default)]
-struct Mail {
-    inbox: VecDeque<Message>,
-    inbox_bytes: usize,
-    max_inbox_bytes: usize,
-    outbox: VecDeque<Bytes>,
-    outbox_bytes: usize,
-    max_outbox_bytes: usize,
-    changes: VecDeque<Change>,
-    topics: usize,
-    identity: Option<Identity>,
-    /// What the handler wants to close with.
-    close: Option<CloseCause>,
-    /// Why the connection is closing: nothing more comes in.
-    closing: Option<CloseCause>,
-    /// Nothing more goes out.
-    sealed: bool,
-    /// The socket is dropped.
-    abandoned: bool,
-    receiver: Option<Waker>,
-    sender: Option<Waker>,
-    driver: Option<Waker>,
-}
-
-impl Mail {
-    /// Whether nothing more is to be sent: after a Close of ours, wanted or on its way. After the
-    /// peer's, or its failure, answers still may.
-    fn takes_no_more(&self) -> bool {
-        let is_closing = self.closing.as_ref().is_some_and(|cause| !cause.is_of_peer());
-        self.sealed || self.close.is_some() || is_closing
-    }
-}
-
-/// A change of the subscription that the handler made.
-#[derive(Debug)]
-pub(super) enum Change {
-    Join(Joined),
-    Leave(TopicName),
-    Identity(Box<Established>),
-}
-
-/// The most messages in an inbox, whatever their size: an empty one has its cost too.
-const MAX_INBOX_MESSAGES: usize = 256;
-
-impl Shared {
-    pub(super) fn pair(hub: Hub, limits: &Limits, topics: usize) -> (Socket, Arc<Self>) {
-        let mail = Mail {
-            max_inbox_bytes: limits.inbox_bytes,
-            max_outbox_bytes: limits.outbox_bytes,
-            topics,
-            ..Mail::default()
-        };
-        let shared = Arc::new(Self { mail: Mutex::new(mail) });
-        (Socket { hub, shared: Arc::clone(&shared) }, shared)
-    }
-
-    /// Gives a message to the handler.
-    pub(super) fn receive(&self, message: Message) {
-        let mut mail = lock(&self.mail);
-        if mail.abandoned {
-            return;
-        }
-        mail.inbox_bytes += message.len();
-        mail.inbox.push_back(message);
-        let receiver = mail.receiver.take();
-        drop(mail);
-        wake(receiver);
-    }
-
-    /// Whether the handler has room for another message.
-    pub(super) fn has_room(&self) -> bool {
-        let mail = lock(&self.mail);
-        mail.inbox_bytes < mail.max_inbox_bytes && mail.inbox.len() < MAX_INBOX_MESSAGES
-    }
-
-    /// Seals it when all that the handler sent is taken and, where it may still answer, all that it
-    /// was sent; tells whether that is so.
-    pub(super) fn seal_if_done(&self, may_answer: bool) -> bool {
-        let mut mail = lock(&self.mail);
-        if !mail.outbox.is_empty() || (may_answer && !mail.inbox.is_empty()) {
-            return false;
-        }
-        mail.sealed = true;
-        true
-    }
-
-    /// The next change of the subscription.
-    pub(super) fn change(&self) -> Option<Change> {
-        lock(&self.mail).changes.pop_front()
-    }
-
-    pub(super) fn set_topics(&self, topics: usize) {
-        lock(&self.mail).topics = topics;
-    }
-
-    pub(super) fn set_identity(&self, identity: Option<Identity>) {
-        let before = std::mem::replace(&mut lock(&self.mail).identity, identity);
-        // It may hold anything of the application's.
-        drop(before);
-    }
-
-    /// The next direct message as a frame, and room for another.
-    pub(super) fn outgoing(&self) -> Option<Bytes> {
-        let mut mail = lock(&self.mail);
-        let frame = mail.outbox.pop_front()?;
-        mail.outbox_bytes -= frame.len();
-        let sender = mail.sender.take();
-        drop(mail);
-        wake(sender);
-        Some(frame)
-    }
-
-    /// What the handler wants to close with, once all that it sent before is written.
-    pub(super) fn close_wanted(&self) -> Option<CloseCause> {
-        lock(&self.mail).close.clone()
-    }
-
-    /// Keeps the connection's waker for what the handler does outside of its poll.
-    pub(super) fn register(&self, cx: &Context<'_>) {
-        let mut mail = lock(&self.mail);
-        let before = keep(&mut mail.driver, cx);
-        drop(mail);
-        drop(before);
-    }
-
-    /// Tells the handler that nothing more comes in.
-    pub(super) fn closing(&self, cause: &CloseCause) {
-        let mut mail = lock(&self.mail);
-        mail.closing.get_or_insert_with(|| cause.clone());
-        let (receiver, sender) = (mail.receiver.take(), mail.sender.take());
-        let changes = std::mem::take(&mut mail.changes);
-        drop(mail);
-        drop(changes);
-        wake(receiver);
-        wake(sender);
-    }
-
-    /// Tells the handler that nothing more goes out.
-    pub(super) fn seal(&self) {
-        let mut mail = lock(&self.mail);
-        mail.sealed = true;
-        let sender = mail.sender.take();
-        let outbox = std::mem::take(&mut mail.outbox);
-        drop(mail);
-        drop(outbox);
-        wake(sender);
-    }
-}
-
-/// Keeps the task's waker in `slot` and returns the one before, to be dropped without the lock: a
-/// waker may run anything when dropped.
-#[must_use]
-fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
-    if slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-        return None;
-    }
-    slot.replace(cx.waker().clone())
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}

@@ -138,6 +138,24 @@ async fn a_first_message_is_checked_and_then_the_handler_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_in_one_segment_are_checked_one_after_the_other_and_at_once() {
+    let check = async |credentials: Credentials| {
+        tokio::task::yield_now().await;
+        Ok(Identity::new(credentials.token.expose().to_owned()))
+    };
+    let hub = hub(Authentication::new(check).first_message());
+    let tokens = ["alice", "alice", "alice", "mallory"];
+    let early: Vec<u8> = tokens
+        .iter()
+        .flat_map(|subject| Sent::text(format!(r#"{{"token":"{subject}"}}"#)).to_bytes())
+        .collect();
+    let began = Clock::now();
+    let (mut client, _server) = connect(&hub, 4096, &early, idle);
+    assert_eq!(client.next().await, Some(close(4403, "the subject must stay the same")));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_refreshes_with_tokens_of_its_own_protocol() {
     let check = async |credentials: Credentials| {
         let (subject, seconds) = credentials.token.expose().split_once(' ').unwrap();

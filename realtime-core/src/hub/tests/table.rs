@@ -1,7 +1,7 @@
 //! The table of topics: what nobody uses goes, and what it had is not forgotten.
 
 use super::*;
-use crate::ResetReason;
+use crate::{ResetReason, hub::table::SWEEP_FLOOR};
 
 const AGE: Duration = Duration::from_millis(10);
 
@@ -43,7 +43,7 @@ fn the_table_stays_within_twice_what_is_in_use() {
     for n in 0..20_000 {
         let now = start + AGE * (n / 500);
         publish_at(&hub, &format!("topic {n}"), Event::text("x"), now).unwrap();
-        let topics = hub.inner.read_topics(HashMap::len);
+        let topics = hub.inner.table.read(std::collections::HashMap::len);
         // 500 or 1000 are young enough to be in use.
         assert!(topics <= 2 * SWEEP_FLOOR, "{topics} after {n}");
     }

@@ -162,7 +162,7 @@ fn after_a_storm_everything_is_given_back() {
     });
     assert_eq!(hub.stats().subscriptions, 0);
     assert_eq!(Arc::strong_count(&hub.inner), 1);
-    for fanout in hub.inner.read_topics(|topics| topics.values().cloned().collect::<Vec<_>>()) {
+    for fanout in hub.inner.table.read(|topics| topics.values().cloned().collect::<Vec<_>>()) {
         assert_eq!((fanout.members(), fanout.slots_capacity()), (0, 0));
         assert_eq!(Arc::strong_count(&fanout), 2, "the table's and this one");
     }

@@ -180,3 +180,20 @@ fn a_full_table_is_told_like_any_overload() {
     assert_eq!(names(&Parser::new().feed(browser.body())), ["realtime.bye"]);
     assert_eq!(hub.stats().rejected, 2);
 }
+
+#[test]
+fn a_pattern_that_brings_too_many_topics_ends_the_stream() {
+    let hub = Hub::builder().limits(|limits| limits.topics_per_subscription = 2).build().unwrap();
+    let mut client = Client::open(&hub, Subscribe::pattern("a.*"));
+    publish(&hub, "a.1", Event::text("x"));
+    assert_eq!(names(&client.see()), ["message"]);
+    publish(&hub, "a.2", Event::text("x"));
+    let seen = client.see();
+    assert_eq!(names(&seen), ["realtime.bye"]);
+    assert!(seen[0].data.contains("too many topics"), "{:?}", seen[0].data);
+    assert!(client.has_ended());
+    drop(client);
+    let request = Request::let_in(&hub, &Head::get()).unwrap();
+    let refused = request.open(Subscribe::pattern("no wildcard"), Instant::now()).unwrap_err();
+    assert_eq!(refused.status(), 400);
+}

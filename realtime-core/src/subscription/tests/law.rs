@@ -1,5 +1,7 @@
 //! Random use of one subscription: order, no loss without a gap, conservation.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::{
@@ -18,8 +20,12 @@ enum Op {
     Wait(u64),
     Policy(Overflow),
     Limit(LagLimit),
-    /// Follows the topic, or leaves it when it is followed.
+    /// Follows the topic by its name, or leaves it.
     Toggle(usize),
+    /// Follows the pattern, or leaves it.
+    TogglePattern(usize),
+    /// The hub lets go of topics that nobody waits for, as when its table is full.
+    LetGo,
     PollOverflow,
     /// Drops the subscription and resumes where it was.
     Reconnect,
@@ -58,6 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => overflow().prop_map(Op::Policy),
         1 => limit().prop_map(Op::Limit),
         1 => (0..3usize).prop_map(Op::Toggle),
+        1 => (0..2usize).prop_map(Op::TogglePattern),
+        1 => Just(Op::LetGo),
         1 => Just(Op::PollOverflow),
         1 => Just(Op::Reconnect),
     ]
@@ -69,18 +77,29 @@ struct Run {
     subscription: Subscription,
     model: Model,
     limit: LagLimit,
+    /// What is followed by its name, and by which patterns.
+    named: BTreeSet<usize>,
+    patterns: BTreeSet<usize>,
+}
+
+const PATTERNS: [&str; 2] = ["x.*", ">"];
+
+/// The topics that a pattern matches.
+fn matched(pattern: usize) -> &'static [usize] {
+    [&[1, 2][..], &[0, 1, 2]][pattern]
 }
 
 impl Run {
     fn new(retention: Retention, overflow: Overflow, limit: LagLimit) -> Self {
         let world = World::new(retention);
-        let request = Subscribe::from(["a", "b"]).overflow(overflow).lag(limit);
+        let request = Subscribe::from([TOPICS[0], TOPICS[1]]).overflow(overflow).lag(limit);
         let subscription = world.subscribe(request);
         let mut model = Model::new();
         model.conflates = overflow == Overflow::Conflate;
         model.follow(0);
         model.follow(1);
-        Self { world, subscription, model, limit }
+        let (named, patterns) = (BTreeSet::from([0, 1]), BTreeSet::new());
+        Self { world, subscription, model, limit, named, patterns }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -100,6 +119,11 @@ impl Run {
                 self.subscription.set_lag(limit);
             }
             Op::Toggle(topic) => self.toggle(topic),
+            Op::TogglePattern(pattern) => self.toggle_pattern(pattern),
+            Op::LetGo => {
+                let all = self.world.hub.matching(&TopicPattern::new(">").unwrap());
+                self.world.hub.retire(all.iter(), 1, self.world.now);
+            }
             Op::PollOverflow => self.poll_overflow(),
             Op::Reconnect => self.reconnect(),
         }
@@ -119,7 +143,7 @@ impl Run {
         for delivery in deliveries {
             self.model.take(delivery);
         }
-        if let Some(Delivery::Disconnected(lag)) = deliveries.last() {
+        if let Some(Delivery::Disconnected(Disconnected::Lagged(lag))) = deliveries.last() {
             self.overflowed(*lag);
             self.reconnect();
         }
@@ -137,11 +161,37 @@ impl Run {
     fn toggle(&mut self, topic: usize) {
         self.drain();
         let name = TopicName::new(TOPICS[topic]).unwrap();
-        if self.subscription.remove(&name) {
-            self.model.leave(topic);
+        let removed = self.subscription.remove(&name);
+        assert_eq!(removed, self.named.remove(&topic));
+        if removed {
+            self.leave_unfollowed();
         } else {
             self.subscription.add_at(name, self.world.now).unwrap();
+            self.named.insert(topic);
             self.model.follow(topic);
+        }
+    }
+
+    fn toggle_pattern(&mut self, pattern: usize) {
+        self.drain();
+        let name = TopicPattern::new(PATTERNS[pattern]).unwrap();
+        let removed = self.subscription.remove_pattern(&name);
+        assert_eq!(removed, self.patterns.remove(&pattern));
+        if removed {
+            self.leave_unfollowed();
+        } else {
+            self.subscription.add_pattern_at(name, self.world.now).unwrap();
+            self.patterns.insert(pattern);
+            matched(pattern).iter().for_each(|&topic| self.model.follow(topic));
+        }
+    }
+
+    fn leave_unfollowed(&mut self) {
+        for topic in 0..TOPICS.len() {
+            let by_pattern = self.patterns.iter().any(|&of| matched(of).contains(&topic));
+            if !by_pattern && !self.named.contains(&topic) {
+                self.model.leave(topic);
+            }
         }
     }
 
@@ -151,19 +201,18 @@ impl Run {
         let mut cx = Context::from_waker(Waker::noop());
         let due = self.subscription.poll_overflow(&mut cx, self.world.now);
         assert_eq!((self.subscription.counts(), self.subscription.last_event_id()), before);
-        if let Poll::Ready(lag) = due {
+        if let Poll::Ready(Disconnected::Lagged(lag)) = due {
             self.overflowed(lag);
         }
     }
 
     fn reconnect(&mut self) {
         let id = self.subscription.last_event_id();
-        let topics: Vec<_> = self.subscription.topics().cloned().collect();
+        let topics: Subscribe = self.named.iter().map(|&topic| TOPICS[topic]).collect();
+        let patterns = self.patterns.iter().map(|&pattern| PATTERNS[pattern]);
+        let request = patterns.fold(topics, Subscribe::and_pattern);
         let request = |after: LastEventId| {
-            Subscribe::from(topics.clone())
-                .after(after)
-                .overflow(self.subscription.overflow())
-                .lag(self.limit)
+            request.clone().after(after).overflow(self.subscription.overflow()).lag(self.limit)
         };
         let mut resumed = self.world.subscribe(request(id));
         let mut after = id.sequence;

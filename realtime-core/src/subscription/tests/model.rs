@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-pub(super) const TOPICS: [&str; 3] = ["a", "b", "c"];
+pub(super) const TOPICS: [&str; 3] = ["a", "x.b", "x.c"];
 
 /// An event that was published.
 #[derive(Clone, Debug)]

@@ -70,7 +70,7 @@ fn the_lag_that_disconnects_is_told() {
     world.publish("a", text(6));
     let lag = Lag { events: 2, bytes: 11, age: Duration::from_secs(2), evicted: false };
     match world.drain(&mut subscription).as_slice() {
-        [Delivery::Disconnected(told)] => assert_eq!(*told, lag),
+        [Delivery::Disconnected(Disconnected::Lagged(told))] => assert_eq!(*told, lag),
         other => panic!("{other:?}"),
     }
 }

@@ -100,6 +100,11 @@ impl Session {
         }
     }
 
+    /// Whether [`presented`](Self::presented) has something.
+    pub(crate) fn has_presented(&self) -> bool {
+        matches!(self.identification.check, Check::Due(_))
+    }
+
     /// Whether the peer is known, or need not be: before, no handler is to run.
     pub(crate) fn is_admitted(&self) -> bool {
         self.identification.is_done()
@@ -132,7 +137,7 @@ impl Session {
         let waiting = self.identification.waiting.take();
         let agreed = refreshed.and_then(|()| match waiting {
             Some(waiting) => self.begin(*waiting, now),
-            None => self.permit_again(),
+            None => self.permit_again(now),
         });
         if let Err(cause) = agreed {
             self.turn_away(cause, now);
@@ -195,14 +200,19 @@ impl Session {
         self.subscription = self.admission.subscribe(subscribe, now)?;
         self.tell_ready();
         if let Some(shared) = &self.shared {
-            shared.set_topics(self.subscription.topics().count());
+            shared.set_permission(self.admission.permission());
+            shared.set_topics(self.subscription.count());
         }
         Ok(())
     }
 
     /// Asks anew for the topics that the connection has.
-    fn permit_again(&mut self) -> Result<(), CloseCause> {
-        Ok(())
+    fn permit_again(&mut self, now: Instant) -> Result<(), CloseCause> {
+        let forbidden = self.set_permission(self.admission.permission(), now);
+        match forbidden.into_iter().next() {
+            None => Ok(()),
+            Some(topic) => Err(SubscribeError::Forbidden { topic }.into()),
+        }
     }
 
     fn turn_away(&mut self, cause: CloseCause, now: Instant) {
@@ -254,6 +264,7 @@ impl From<SubscribeError> for CloseCause {
     fn from(error: SubscribeError) -> Self {
         match error {
             SubscribeError::Table(_) => Self::Overloaded,
+            SubscribeError::TooManyTopics { .. } => Self::TooManyTopics,
             error => Self::Forbidden(Rejection::from(error).line().into()),
         }
     }

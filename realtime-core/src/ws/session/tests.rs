@@ -14,9 +14,10 @@ use realtime_testkit::ws::{Frame as Sent, opcode};
 
 use super::*;
 use crate::{
-    Event, Hub, HubBuilder, LagLimit, Overflow, Subscribe,
+    Event, Hub, HubBuilder, LagLimit, Overflow, Subscribe, TopicName,
     head::testing::Head,
-    ws::{CloseCode, CloseFrame, CloseReason, Format, Message, Request},
+    subscription::Permission,
+    ws::{CloseCode, CloseFrame, CloseReason, Format, Message, Request, Socket},
 };
 
 mod bounds;

@@ -240,3 +240,65 @@ fn a_peer_that_sends_too_fast_is_closed_with_4429_and_what_it_still_sends_is_not
     rig.at(0.5).client([Sent::binary(vec![0; 900])]);
     assert_eq!(rig.written().pop(), Some(close(4429, "too fast")));
 }
+
+/// Each identity may follow its own topics, and `public`.
+fn own_topics(hub: HubBuilder) -> HubBuilder {
+    first_message(hub).authorize(|identity: Option<&Identity>, _, topic: &TopicName| {
+        let roles = identity.and_then(|it| it.get::<Vec<&'static str>>());
+        topic.as_str() == "public"
+            || roles.is_some_and(|roles| roles.iter().any(|role| topic.as_str().starts_with(role)))
+    })
+}
+
+fn roles(rig: &Rig, roles: &[&'static str]) -> Established {
+    Established {
+        identity: Identity::new("alice").with(roles.to_vec()),
+        expires_at: None,
+        checking: rig.hub.permits().check(),
+    }
+}
+
+#[test]
+fn what_is_not_permitted_is_not_subscribed_and_the_connection_closes_with_4403() {
+    let mut rig = Rig::with(own_topics, |request| request.subscribe(["public", "staff.1"]));
+    rig.presents("x");
+    let established = roles(&rig, &["users"]);
+    rig.session.authenticated(Ok(established), rig.now);
+    let (opcode, payload) = rig.written().pop().unwrap();
+    assert_eq!((opcode, &payload[..2]), (opcode::CLOSE, &4403_u16.to_be_bytes()[..]));
+    let reason = String::from_utf8_lossy(&payload[2..]).into_owned();
+    assert!(reason.contains("staff.1"), "{reason}");
+    assert_eq!(rig.hub.subscribers(&"public".parse().unwrap()), 0);
+}
+
+#[test]
+fn a_refresh_asks_again_what_is_permitted() {
+    let mut rig = Rig::with(own_topics, |request| {
+        request.format(Format::Raw).subscribe(Subscribe::to("staff.1").and_pattern("users.*"))
+    });
+    let publish = |rig: &Rig, topic: &str| {
+        let published = rig.hub.publish_at(topic, Event::text(topic), rig.now);
+        published.now_or_never().unwrap().unwrap();
+    };
+    rig.presents("x");
+    let established = roles(&rig, &["staff", "users"]);
+    rig.session.authenticated(Ok(established), rig.now);
+    publish(&rig, "users.1");
+    publish(&rig, "staff.1");
+    assert_eq!(rig.written(), [text("users.1"), text("staff.1")]);
+    // A pattern stands for what may be seen: it sees less.
+    rig.presents("y");
+    let established = roles(&rig, &["staff"]);
+    rig.session.authenticated(Ok(established), rig.now);
+    publish(&rig, "users.1");
+    publish(&rig, "users.2");
+    publish(&rig, "staff.1");
+    assert_eq!(rig.written(), [text("staff.1")]);
+    assert!(rig.socket().subscribe_at("users.1", Instant::now()).is_err(), "the handler neither");
+    // A topic that was asked for by its name can't just fall silent.
+    rig.presents("z");
+    let established = roles(&rig, &["users"]);
+    rig.session.authenticated(Ok(established), rig.now);
+    let (opcode, payload) = rig.written().pop().unwrap();
+    assert_eq!((opcode, &payload[..2]), (opcode::CLOSE, &4403_u16.to_be_bytes()[..]));
+}

@@ -117,3 +117,90 @@ fn after_the_end_nothing_is_subscribed() {
     assert_eq!(rig.hub.stats().connections_websocket, 0);
     assert_eq!(rig.socket.unwrap().close_cause(), Some(CloseCause::Vanished));
 }
+
+fn publish(rig: &Rig, topic: &str) {
+    let published = rig.hub.publish_at(topic, Event::text("x"), rig.now);
+    published.now_or_never().unwrap().unwrap();
+}
+
+#[test]
+fn a_handler_follows_patterns() {
+    let mut rig = Rig::with(|hub| hub, |request| request.format(Format::Raw));
+    publish(&rig, "a.1");
+    let now = rig.now;
+    assert!(rig.socket().subscribe_pattern_at("a.1", now).is_err(), "a name");
+    assert!(rig.socket().subscribe_at("a.*", now).is_err(), "a pattern");
+    rig.socket().subscribe_pattern_at("a.*", now).unwrap();
+    publish(&rig, "a.1");
+    publish(&rig, "a.2");
+    assert_eq!(rig.written().len(), 2, "both after the call, though the connection looks later");
+    rig.socket().subscribe_pattern_at("*.2", now).unwrap();
+    rig.socket().unsubscribe_pattern("a.*").unwrap();
+    publish(&rig, "a.1");
+    publish(&rig, "a.2");
+    assert_eq!(rig.written().len(), 1);
+    // Never applied.
+    rig.socket().subscribe_pattern_at("c.*", now).unwrap();
+    drop(rig.session);
+    assert!(rig.hub.has_no_patterns());
+}
+
+#[test]
+fn what_has_arrived_by_a_pattern_is_there_whatever_the_handler_adds() {
+    let mut rig = Rig::with(
+        |hub| hub,
+        |request| request.format(Format::Raw).subscribe(Subscribe::pattern("a.*")),
+    );
+    rig.written();
+    let now = rig.now;
+    publish(&rig, "a.1");
+    rig.socket().subscribe_at("a.1", now).unwrap();
+    publish(&rig, "a.2");
+    rig.socket().subscribe_pattern_at("*.2", now).unwrap();
+    assert_eq!(rig.written().len(), 2);
+}
+
+#[test]
+fn a_pattern_that_brings_too_many_topics_closes() {
+    for blocked in [false, true] {
+        let mut rig = Rig::with(
+            |hub| hub.limits(|limits| limits.topics_per_subscription = 2),
+            |request| request.format(Format::Raw).subscribe(Subscribe::pattern("a.*")),
+        );
+        rig.written();
+        if blocked {
+            rig.blocked();
+        }
+        publish(&rig, "a.1");
+        publish(&rig, "a.2");
+        if blocked {
+            rig.blocked();
+        }
+        assert_eq!(rig.written(), [close(1008, "too many topics")]);
+        let cause = rig.socket().close_cause();
+        assert_eq!(cause, Some(CloseCause::TooManyTopics));
+        assert_eq!(rig.hub.stats().slow_disconnects, 0);
+    }
+}
+
+#[test]
+fn a_handler_stays_within_its_permission() {
+    let mut rig = Rig::with(|hub| hub, |request| request.format(Format::Raw));
+    let only = |allowed: &'static str| -> Option<Permission> {
+        Some(Arc::new(move |topic| topic.as_str() == allowed))
+    };
+    let now = rig.now;
+    assert!(rig.session.set_permission(only("a.1"), rig.now).is_empty());
+    let refused = rig.socket().subscribe_at("a.2", now).unwrap_err();
+    assert!(matches!(refused, crate::SubscribeError::Forbidden { .. }), "{refused:?}");
+    rig.socket().subscribe_at("a.1", now).unwrap();
+    rig.socket().subscribe_pattern_at("a.*", now).unwrap();
+    publish(&rig, "a.1");
+    publish(&rig, "a.2");
+    assert_eq!(rig.written().len(), 1);
+    let lost = rig.session.set_permission(only("a.2"), rig.now);
+    assert_eq!(lost.iter().map(TopicName::as_str).collect::<Vec<_>>(), ["a.1"]);
+    publish(&rig, "a.2");
+    publish(&rig, "a.3");
+    assert_eq!(rig.written().len(), 1);
+}

@@ -1,0 +1,231 @@
+//! The table of topics, who follows them by pattern, and what is known of those that have gone.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use super::follower::Follower;
+use crate::{
+    broker::DeliverError,
+    fanout::{Fanout, lock},
+    log::{Log, Retention},
+    pattern::{Place, TopicPattern, Trie},
+    topic::TopicName,
+};
+
+/// Below this size the table is not swept.
+pub(super) const SWEEP_FLOOR: usize = 1024;
+
+/// Topics by name. Locks are taken in the order of the fields, and a topic's or an inbox's after
+/// them; no user code runs under any.
+#[derive(Debug)]
+pub(super) struct Table {
+    topics: RwLock<Topics>,
+    /// Looked at when a topic is made only, so that a publish to one that is there pays nothing.
+    patterns: Mutex<Trie<Arc<Follower>>>,
+    watermarks: Watermarks,
+    /// How many topics have gone that had subscribers: tells these to look for them.
+    retired: AtomicU64,
+    max: usize,
+    retention: Retention,
+}
+
+#[derive(Debug)]
+struct Topics {
+    by_name: HashMap<TopicName, Arc<Fanout>>,
+    /// The size of the table at which topics that nobody uses are looked for.
+    sweep_at: usize,
+}
+
+/// A topic out of the table, and what is to be done for it without a lock.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) topic: Arc<Fanout>,
+    /// Followers of a topic that was made, or has gone.
+    pub(super) wakers: Vec<Waker>,
+    /// Whether it was made with subscribers, so that the broker is to be told.
+    pub(super) is_followed: bool,
+}
+
+impl Table {
+    pub(super) fn new(max: usize, retention: Retention) -> Self {
+        Self {
+            topics: RwLock::new(Topics { by_name: HashMap::new(), sweep_at: SWEEP_FLOOR }),
+            patterns: Mutex::default(),
+            watermarks: Watermarks::default(),
+            retired: AtomicU64::new(0),
+            max,
+            retention,
+        }
+    }
+
+    pub(super) fn read<R>(&self, read: impl FnOnce(&HashMap<TopicName, Arc<Fanout>>) -> R) -> R {
+        read(&self.topics.read().unwrap_or_else(PoisonError::into_inner).by_name)
+    }
+
+    /// The topic `name`, made if it is not there, with everybody joined who follows it by pattern.
+    pub(super) fn get_or_make(&self, name: &TopicName, now: Instant) -> Result<Made, DeliverError> {
+        let there = |topic: &Arc<Fanout>| Made {
+            topic: Arc::clone(topic),
+            wakers: Vec::new(),
+            is_followed: false,
+        };
+        if let Some(made) = self.read(|topics| topics.get(name).map(there)) {
+            return Ok(made);
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.by_name.get(name) {
+            return Ok(there(topic));
+        }
+        let mut wakers = Vec::new();
+        if topics.by_name.len() >= topics.sweep_at.min(self.max) {
+            self.sweep(&mut topics, now, &mut wakers);
+        }
+        if topics.by_name.len() >= self.max {
+            // Nothing was swept, so nobody is to be woken.
+            return Err(DeliverError::TooManyTopics { max: self.max });
+        }
+        let evicted_through = self.watermarks.get(name);
+        let topic = Arc::new(Fanout::new(name.clone(), self.retention, evicted_through));
+        let mut is_followed = false;
+        // Before anybody can find it and append to it.
+        lock(&self.patterns).for_each_match(name, |follower| {
+            let (waker, is_first) = follower.offer(&topic);
+            wakers.extend(waker);
+            is_followed |= is_first;
+        });
+        topics.by_name.insert(name.clone(), Arc::clone(&topic));
+        Ok(Made { topic, wakers, is_followed })
+    }
+
+    /// Has the follower join every topic that is made from now on and that `pattern` matches.
+    pub(super) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
+        lock(&self.patterns).insert(pattern, follower)
+    }
+
+    /// Takes back a `follow`; nothing arrives any more once this returns.
+    pub(super) fn unfollow(&self, place: &Place) {
+        let follower = lock(&self.patterns).remove(place);
+        drop(follower);
+    }
+
+    /// Whether nobody follows a pattern.
+    #[cfg(test)]
+    pub(super) fn has_no_patterns(&self) -> bool {
+        let patterns = lock(&self.patterns);
+        patterns.is_empty() && patterns.nodes() == 1
+    }
+
+    /// The topics in the table that `pattern` matches, in the order of their names.
+    pub(super) fn matching(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
+        let prefix = pattern.prefix();
+        let matches = |name: &TopicName| name.as_str().starts_with(prefix) && pattern.matches(name);
+        let mut found: Vec<_> = self.read(|topics| {
+            let found = topics.iter().filter(|(name, _)| matches(name));
+            found.map(|(_, topic)| Arc::clone(topic)).collect()
+        });
+        found.sort_unstable_by(|a, b| a.topic().cmp(b.topic()));
+        found
+    }
+
+    /// Removes topics out of `idle` that nobody waits for and whose events are past their age.
+    /// Beside the table and their subscribers, `held` references to each are there.
+    pub(super) fn retire<'a>(
+        &self,
+        idle: impl Iterator<Item = &'a Arc<Fanout>>,
+        held: usize,
+        is_over: impl Fn(&mut Log) -> bool,
+    ) -> Vec<Waker> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wakers = Vec::new();
+        for topic in idle {
+            let is_ours =
+                topics.by_name.get(topic.topic()).is_some_and(|it| Arc::ptr_eq(it, topic));
+            if is_ours && self.let_go(topic, 1 + held, &is_over, &mut wakers) {
+                topics.by_name.remove(topic.topic());
+            }
+        }
+        wakers
+    }
+
+    /// Removes topics that nobody waits for and whose events are past their age. The next sweep is
+    /// due when the table has doubled, so that sweeping costs a constant per topic made.
+    fn sweep(&self, topics: &mut Topics, now: Instant, wakers: &mut Vec<Waker>) {
+        let is_over = |log: &mut Log| log.is_expired(now);
+        // The table holds one reference; a subscriber or a publisher at work another.
+        topics.by_name.retain(|_, topic| !self.let_go(topic, 1, is_over, wakers));
+        topics.sweep_at = (topics.by_name.len() * 2).max(SWEEP_FLOOR);
+    }
+
+    /// Retires a topic if it can be, and keeps in mind what it has had.
+    fn let_go(
+        &self,
+        topic: &Arc<Fanout>,
+        held: usize,
+        is_over: impl FnOnce(&mut Log) -> bool,
+        wakers: &mut Vec<Waker>,
+    ) -> bool {
+        let Some(parked) = topic.retire(held, is_over) else { return false };
+        wakers.extend(parked);
+        self.retired.fetch_add(1, Ordering::Release);
+        self.watermarks.raise(topic.topic(), topic.last_sequence());
+        true
+    }
+
+    /// Changes whenever a topic goes that a subscriber may still be joined to.
+    pub(super) fn retired(&self) -> u64 {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// The highest sequence of all topics that have gone.
+    pub(super) fn removed_through(&self) -> u64 {
+        self.watermarks.highest.load(Ordering::Acquire)
+    }
+}
+
+/// What the topics that were removed have had: for each hash of a name the highest sequence.
+///
+/// Names that share a bucket share the mark, which can only make a resume start anew that could
+/// have been complete, never the reverse.
+#[derive(Debug)]
+struct Watermarks {
+    hasher: RandomState,
+    buckets: Box<[AtomicU64]>,
+    /// Over all names: of a pattern it is not known which names it would have matched.
+    highest: AtomicU64,
+}
+
+impl Default for Watermarks {
+    fn default() -> Self {
+        let buckets = (0..Self::BUCKETS).map(|_| AtomicU64::new(0)).collect();
+        Self { hasher: RandomState::new(), buckets, highest: AtomicU64::new(0) }
+    }
+}
+
+impl Watermarks {
+    /// 32 KiB; with a thousand removed topics a name has a bucket of its own more often than not.
+    const BUCKETS: usize = 4096;
+
+    fn bucket(&self, name: &TopicName) -> Option<&AtomicU64> {
+        let hash = self.hasher.hash_one(name.as_str());
+        self.buckets.get(hash as usize % Self::BUCKETS)
+    }
+
+    fn get(&self, name: &TopicName) -> u64 {
+        self.bucket(name).map_or(0, |mark| mark.load(Ordering::Acquire))
+    }
+
+    fn raise(&self, name: &TopicName, sequence: u64) {
+        if let Some(mark) = self.bucket(name) {
+            mark.fetch_max(sequence, Ordering::AcqRel);
+        }
+        self.highest.fetch_max(sequence, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,76 @@
+//! The handler's side: its socket, what it sends, and what it changes.
+
+use std::time::Instant;
+
+use super::{Phase, Session, WRITE_BYTES};
+use crate::{
+    limits::Limits,
+    subscription::Permission,
+    topic::TopicName,
+    ws::socket::{Change, Shared, Socket},
+};
+
+impl Session {
+    /// Makes the handler's end.
+    pub(in crate::ws) fn socket(&mut self, limits: &Limits) -> Socket {
+        let topics = self.subscription.count();
+        let permitted = self.subscription.permitted().clone();
+        let hub = self.subscription.hub().clone();
+        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
+        shared.set_identity(self.admission.identity().cloned());
+        self.shared = Some(shared);
+        socket
+    }
+
+    /// Decides anew which topics may be followed, by the handler too; see
+    /// [`Subscription::set_permission`].
+    pub(super) fn set_permission(
+        &mut self,
+        permission: Option<Permission>,
+        now: Instant,
+    ) -> Vec<TopicName> {
+        if let Some(shared) = &self.shared {
+            shared.set_permission(permission.clone());
+        }
+        // What the handler has asked for so far is decided anew with the rest.
+        self.apply_changes(now);
+        self.subscription.set_permission(permission)
+    }
+
+    pub(super) fn queue_direct(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        let may_send = match &self.phase {
+            Phase::Open => true,
+            Phase::Closing(closing) => !closing.sent,
+            Phase::Ended(_) => false,
+        };
+        while may_send && self.outgoing.len() < WRITE_BYTES {
+            let Some(frame) = shared.outgoing() else { break };
+            self.outgoing.push(frame);
+        }
+    }
+
+    pub(super) fn apply_changes(&mut self, now: Instant) {
+        let mut changed = false;
+        while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
+            changed = true;
+            match change {
+                Change::Identity(established) => self.establish(*established, now),
+                Change::Join(joined) => self.subscription.attach(joined),
+                Change::Leave(topic) => {
+                    self.subscription.remove(&topic);
+                }
+                Change::Follow(following) => self.subscription.attach_pattern(following),
+                Change::Unfollow(pattern) => {
+                    self.subscription.remove_pattern(&pattern);
+                }
+            }
+        }
+        // Patterns bring topics without being asked.
+        if (changed || self.subscription.patterns().next().is_some())
+            && let Some(shared) = &self.shared
+        {
+            shared.set_topics(self.subscription.count());
+        }
+    }
+}
