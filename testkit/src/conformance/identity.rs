@@ -41,6 +41,15 @@ pub(super) fn expired(subject: &str) -> String {
     format!("expired.{subject}.signature")
 }
 
+/// A good token of this subject, which then is a [`Guest`].
+pub(super) fn guest(subject: &str) -> String {
+    format!("guest.{subject}.signature")
+}
+
+/// What an application may know of an identity.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guest;
+
 /// The message that presents a token.
 pub(super) fn message(token: &str) -> String {
     format!(r#"{{"token":"{token}"}}"#)
@@ -58,6 +67,7 @@ async fn check(credentials: Credentials) -> Result<Identity, AuthenticateError> 
     let identity = Identity::new(subject);
     match kind {
         "good" => Ok(identity),
+        "guest" => Ok(identity.with(Guest)),
         "soon" => Ok(identity.expires_at(SystemTime::now() + SOON)),
         "expired" => Ok(identity.expires_at(SystemTime::now() - SOON)),
         "slow" => pending().await,

@@ -215,6 +215,13 @@ macro_rules! conformance_tests {
             permission: [
                 to_publish,
                 to_publish_follows_the_identity,
+                to_subscribe,
+                to_subscribe_after_the_first_message,
+                to_subscribe_by_the_handler,
+                to_subscribe_is_decided_again_on_refresh,
+                to_follow_a_pattern,
+                to_follow_a_pattern_is_decided_again_on_refresh,
+                to_follow_a_pattern_is_not_had_by_name,
             ],
             proxies: [
                 are_not_believed_when_not_listed,

@@ -7,7 +7,7 @@ use realtime_core::{
     ws::{CloseCode, CloseReason, Message, Socket},
 };
 
-/// What a query asks for: `topic`, any number of them; `overflow` and `lag` for the policy;
+/// What a query asks for: `topic` and `pattern`, any number of them; `overflow` and `lag` for the policy;
 /// `newest` to start with the newest event of each key.
 ///
 /// # Panics
@@ -17,6 +17,7 @@ pub fn subscribe(query: &str) -> Subscribe {
     form_urlencoded::parse(query.as_bytes()).fold(Subscribe::none(), |subscribe, (name, value)| {
         match (&*name, &*value) {
             ("topic", topic) => subscribe.and(topic),
+            ("pattern", pattern) => subscribe.and_pattern(pattern),
             ("overflow", "disconnect") => subscribe.overflow(Overflow::Disconnect),
             ("overflow", "drop_oldest") => subscribe.overflow(Overflow::DropOldest),
             ("overflow", "drop_newest") => subscribe.overflow(Overflow::DropNewest),
@@ -84,7 +85,7 @@ pub async fn echo(mut socket: Socket) {
     }
 }
 
-/// `+topic` adds a topic and `-topic` removes it; the command comes back when it is done, or
+/// `+topic` adds a topic and `-topic` removes it, `~pattern` adds a pattern; the command comes back when it is done, or
 /// `refused` when it is not.
 pub async fn topics(mut socket: Socket) {
     while let Some(message) = socket.recv().await {
@@ -92,6 +93,7 @@ pub async fn topics(mut socket: Socket) {
         let done = match text.split_at_checked(1) {
             Some(("+", topic)) => socket.subscribe(topic).is_ok(),
             Some(("-", topic)) => socket.unsubscribe(topic).is_ok(),
+            Some(("~", pattern)) => socket.subscribe_pattern(pattern).is_ok(),
             _ => false,
         };
         let answer = if done { message } else { Message::text("refused") };
