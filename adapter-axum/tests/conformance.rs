@@ -36,6 +36,27 @@ mod framework {
     }
 }
 
+/// As many users serve, too: then nobody knows where a request comes from.
+mod without_connect_info {
+    use realtime_testkit::conformance::{limits, run};
+
+    use super::*;
+
+    #[test]
+    fn limits_hold_not_what_has_no_address() {
+        run(start, limits::hold_not_what_has_no_address);
+    }
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            tokio::select! {
+                served = axum::serve(listener, router(hub)) => served.expect("a server"),
+                () = stop => {}
+            }
+        })
+    }
+}
+
 /// As we advise.
 mod ours {
     use super::*;

@@ -39,6 +39,31 @@ pub async fn hold_connections_of_an_address(suite: Suite) {
     served.untouched().await;
 }
 
+/// No limit per address where no address is known: not every adapter's case, but of servers that
+/// tell none. The limits of all connections and of an identity are there still.
+pub async fn hold_not_what_has_no_address(suite: Suite) {
+    let served = identity::served_with(suite, authentication().optional(), |hub| {
+        hub.limits(|limits| {
+            limits.connections_per_ip = 1;
+            limits.connections_per_subject = 1;
+            limits.handshakes_per_ip = Rate::per_second(1);
+            limits.connections = 4;
+        })
+    });
+    let mut inside = Vec::new();
+    for _ in 0..3 {
+        inside.push(served.sse("/events?topic=a").await);
+    }
+    inside.push(identity::sse_of(&served, "alice", "/events?topic=a").await);
+    served.refused(503, &served.request("/events?topic=a")).await;
+    drop(inside.swap_remove(0));
+    wait::until("a place is free", || served.stats().connections_sse == 3).await;
+    let alice = identity::Way::Bearer.present(served.request("/mine"), &good("alice"));
+    come_back(&served.refused(429, &alice).await);
+    drop(inside);
+    served.untouched().await;
+}
+
 /// 429, and 4429 for who says by a message who it is; another identity still gets in.
 pub async fn hold_connections_of_an_identity(suite: Suite) {
     let served = identity::served_with(suite, authentication().first_message(), |hub| {
