@@ -43,6 +43,11 @@ fn router(app: &mut ServiceConfig) {
         .service(resource("/echo").to(echo))
         .route("/chat", get().to(chat))
         .route("/topics", get().to(async |it: WebSocketUpgrade| it.run(routes::topics)))
+        .route("/whoami", get().to(async |it: WebSocketUpgrade| it.run(routes::whoami)))
+        .route("/identified", get().to(identified))
+        .route("/mine", get().to(mine))
+        .route("/mine-identified", get().to(mine_identified))
+        .route("/publish", get().to(async |it: WebSocketUpgrade| it.run(routes::publish)))
         .route("/done", get().to(async |it: WebSocketUpgrade| it.run(routes::done)))
         .route("/error", get().to(async |it: WebSocketUpgrade| it.run(routes::error)))
         .route("/panic", get().to(async |it: WebSocketUpgrade| it.run(routes::panic)))
@@ -79,6 +84,22 @@ async fn chat(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
             let _ = socket.hub().publish("chat", message.into()).await;
         }
     })
+}
+
+async fn identified(
+    upgrade: WebSocketUpgrade,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    upgrade.identify(routes::identity(request.query_string()))?.run(routes::whoami)
+}
+
+async fn mine(sse: Sse) -> Result<HttpResponse, Refused> {
+    let topic = sse.identity().map(routes::topic_of);
+    sse.stream(topic.ok_or_else(|| Refused::new(403, "who are you?"))?)
+}
+
+async fn mine_identified(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
+    mine(sse.identify(routes::identity(request.query_string()))?).await
 }
 
 async fn attached(

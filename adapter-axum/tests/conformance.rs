@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "test code")]
 
+use std::net::SocketAddr;
+
 use axum::{
     Router,
     extract::{RawQuery, State, ws},
@@ -24,12 +26,34 @@ mod framework {
     fn start(hub: Hub) -> Server {
         Server::on_tokio(async move |listener, stop| {
             // Its graceful shutdown waits for open streams, for ever.
+            let service = router(hub).into_make_service_with_connect_info::<SocketAddr>();
+            tokio::select! {
+                served = axum::serve(listener, service) => served.expect("a server"),
+                () = stop => {}
+            }
+        })
+        .without_header_deadline()
+    }
+}
+
+/// As many users serve, too: then nobody knows where a request comes from.
+mod without_connect_info {
+    use realtime_testkit::conformance::{limits, run};
+
+    use super::*;
+
+    #[test]
+    fn limits_hold_not_what_has_no_address() {
+        run(start, limits::hold_not_what_has_no_address);
+    }
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
             tokio::select! {
                 served = axum::serve(listener, router(hub)) => served.expect("a server"),
                 () = stop => {}
             }
         })
-        .without_header_deadline()
     }
 }
 
@@ -55,6 +79,11 @@ fn router(hub: Hub) -> Router {
         .route("/echo", any(echo))
         .route("/chat", get(chat))
         .route("/topics", get(async |it: WebSocketUpgrade| it.run(routes::topics)))
+        .route("/whoami", get(async |it: WebSocketUpgrade| it.run(routes::whoami)))
+        .route("/identified", get(identified))
+        .route("/mine", get(mine))
+        .route("/mine-identified", get(mine_identified))
+        .route("/publish", get(async |it: WebSocketUpgrade| it.run(routes::publish)))
         .route("/done", get(async |it: WebSocketUpgrade| it.run(routes::done)))
         .route("/error", get(async |it: WebSocketUpgrade| it.run(routes::error)))
         .route("/panic", get(async |it: WebSocketUpgrade| it.run(routes::panic)))
@@ -81,6 +110,22 @@ async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
             let _ = socket.hub().publish("chat", message.into()).await;
         }
     })
+}
+
+async fn identified(
+    upgrade: WebSocketUpgrade,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refused> {
+    upgrade.identify(routes::identity(&query.unwrap_or_default()))?.run(routes::whoami)
+}
+
+async fn mine(sse: Sse) -> Result<Response, Refused> {
+    let topic = sse.identity().map(routes::topic_of);
+    sse.stream(topic.ok_or_else(|| Refused::new(403, "who are you?"))?)
+}
+
+async fn mine_identified(sse: Sse, RawQuery(query): RawQuery) -> Result<Response, Refused> {
+    mine(sse.identify(routes::identity(&query.unwrap_or_default()))?).await
 }
 
 async fn attached(

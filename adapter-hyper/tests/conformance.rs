@@ -30,9 +30,17 @@ fn start(hub: Hub) -> Server {
 
 async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
     let path = request.uri().path().to_owned();
-    let topics = routes::subscribe(request.uri().query().unwrap_or_default());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let topics = routes::subscribe(&query);
     if path == "/events" {
         return Sse::from_request(&hub, &request).await?.stream(topics);
+    }
+    if path == "/mine" {
+        return mine(Sse::from_request(&hub, &request).await?);
+    }
+    if path == "/mine-identified" {
+        let sse = Sse::from_request(&hub, &request).await?;
+        return mine(sse.identify(routes::identity(&query))?);
     }
     if path == "/attached" {
         return attached(hub, request);
@@ -44,12 +52,20 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         "/echo" => upgrade.protocols(&["echo.example"]).run(routes::echo),
         "/chat" => upgrade.subscribe("chat").run(chat),
         "/topics" => upgrade.run(routes::topics),
+        "/whoami" => upgrade.run(routes::whoami),
+        "/identified" => upgrade.identify(routes::identity(&query))?.run(routes::whoami),
+        "/publish" => upgrade.run(routes::publish),
         "/done" => upgrade.run(routes::done),
         "/error" => upgrade.run(routes::error),
         "/panic" => upgrade.run(routes::panic),
         "/close4404" => upgrade.run(routes::close4404),
         _ => Err(Refused::new(404, "no such route")),
     }
+}
+
+fn mine(sse: Sse) -> Result<Response<Body>, Refused> {
+    let topic = sse.identity().map(routes::topic_of);
+    sse.stream(topic.ok_or_else(|| Refused::new(403, "who are you?"))?)
 }
 
 async fn chat(mut socket: Socket) {

@@ -19,6 +19,11 @@
 //! | `/echo` | `upgrade.protocols(&["echo.example"]).run(routes::echo)` |
 //! | `/chat` | `upgrade.subscribe("chat")`, and a handler that publishes to it what it receives |
 //! | `/topics` | `upgrade.run(routes::topics)` |
+//! | `/whoami` | `upgrade.run(routes::whoami)` |
+//! | `/identified` | `upgrade.identify(routes::identity(query))` and then the same |
+//! | `/mine` | `sse.stream(..)` of `routes::topic_of` the identity, or 403 without one |
+//! | `/mine-identified` | `sse.identify(routes::identity(query))` and then the same |
+//! | `/publish` | `upgrade.run(routes::publish)` |
 //! | `/done`, `/error`, `/panic`, `/close4404` | `upgrade.run(routes::done)` and so on |
 //! | `/attached` | the framework's own handshake, then `attach(..)`, `subscribe(routes::subscribe(query))`, and `routes::commands` as the handler |
 //!
@@ -26,26 +31,36 @@
 //! with that, every adapter has it.
 
 pub mod attach;
+pub mod authentication;
 pub mod capacity;
 pub mod chat;
 pub mod closing;
+pub mod first_message;
 pub mod flood;
 pub mod frames;
 pub mod handshake;
 pub mod heads;
 pub mod hostile;
+pub mod leaks;
+pub mod limits;
 pub mod liveness;
 pub mod messages;
 pub mod origin;
 pub mod overflow;
+pub mod permission;
+pub mod proxies;
 pub mod release;
 pub mod resume;
 pub mod routes;
+pub mod secrets;
 pub mod storm;
 pub mod streams;
+pub mod tokens;
 pub mod topics;
 
+mod identity;
 mod lagging;
+mod recorder;
 mod served;
 mod server;
 
@@ -68,6 +83,24 @@ macro_rules! conformance_tests {
                 answers_the_clients_close,
                 counts_and_releases,
             ],
+            authentication: [
+                takes_a_bearer_token,
+                takes_a_cookie,
+                takes_a_query_parameter_when_told_to,
+                takes_a_token_as_subprotocol,
+                ignores_cookie_and_query_when_not_told_to,
+                never_echoes_the_token,
+                takes_the_first_of_several,
+                refuses_who_presents_nothing,
+                refuses_malformed_credentials,
+                refuses_tokens_that_are_not_good,
+                tells_to_come_back_when_it_cannot_check,
+                lets_go_of_who_leaves_during_the_check,
+                checks_so_many_at_once,
+                lets_in_nobody_where_it_is_optional,
+                believes_the_handler,
+                knows_one_identity_from_two_addresses,
+            ],
             capacity: [
                 tells_clients_to_come_back,
                 lets_in_again_what_was_released,
@@ -83,6 +116,23 @@ macro_rules! conformance_tests {
                 tells_a_failed_handler,
                 outlives_a_panicking_handler,
                 gives_up_on_a_close_without_an_answer,
+            ],
+            first_message: [
+                lets_in_by_the_first_message,
+                is_no_need_after_a_header,
+                has_to_come_in_time,
+                has_to_be_first,
+                has_to_be_good,
+                may_not_be_long,
+                may_come_in_pieces,
+                is_before_those_behind_it,
+                may_come_again,
+                is_optional_where_told_so,
+                lets_go_of_who_leaves_during_the_check,
+                identity_ends_when_it_expires,
+                identity_lasts_as_the_refresh_says,
+                identity_ends_when_it_is_revoked,
+                identity_is_not_let_in_once_revoked,
             ],
             flood: [
                 leaves_a_slow_but_steady_reader_alone,
@@ -121,6 +171,15 @@ macro_rules! conformance_tests {
                 refuses_broken_frames,
                 refuses_broken_close_frames,
             ],
+            limits: [
+                hold_connections_of_an_address,
+                hold_connections_of_an_identity,
+                hold_handshakes_of_an_address,
+                hold_against_a_flood_of_connections,
+                hold_messages,
+                hold_bytes,
+                hold_bytes_of_a_head,
+            ],
             liveness: [
                 answers_pings_with_their_payload,
                 takes_a_pong_that_nobody_asked_for,
@@ -137,6 +196,11 @@ macro_rules! conformance_tests {
                 lets_in_the_same_origin,
                 lets_in_the_origins_of_the_list,
                 lets_in_any_origin_when_told_so,
+                refuses_spoofed_origins,
+                wants_to_know_where_a_cookie_comes_from,
+                lets_tokens_in_without_an_origin,
+                tells_browsers_who_may_read,
+                answers_preflights,
             ],
             overflow: [
                 disconnect_ends_a_stream_that_then_resumes,
@@ -147,6 +211,23 @@ macro_rules! conformance_tests {
                 drop_newest_on_a_websocket,
                 conflate_on_a_stream,
                 conflate_on_a_websocket,
+            ],
+            permission: [
+                to_publish,
+                to_publish_follows_the_identity,
+                to_subscribe,
+                to_subscribe_after_the_first_message,
+                to_subscribe_by_the_handler,
+                to_subscribe_is_decided_again_on_refresh,
+                to_follow_a_pattern,
+                to_follow_a_pattern_is_decided_again_on_refresh,
+                to_follow_a_pattern_is_not_had_by_name,
+            ],
+            proxies: [
+                are_not_believed_when_not_listed,
+                are_believed_who_the_client_is,
+                are_believed_what_the_site_is,
+                may_not_contradict_themselves,
             ],
             release: [
                 after_fin_of_an_idle_client,
@@ -171,12 +252,19 @@ macro_rules! conformance_tests {
                 match_the_golden_head,
                 refuse_every_method_but_get,
             ],
+            tokens: [
+                that_are_good_get_in,
+                that_are_not_good_do_not,
+                are_good_for_their_time,
+            ],
             topics: [
                 come_in_the_order_of_publishing,
                 are_added_and_removed_by_the_handler,
             ],
         }
         $crate::conformance_tests! { @rooms $start, run_alone,
+            leaks: [of_handshakes_there_are_none],
+            secrets: [appear_nowhere, appear_nowhere_of_ours_on_attached_sockets],
             storm: [leaves_nothing_behind],
         }
     };

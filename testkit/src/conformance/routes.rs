@@ -1,13 +1,13 @@
 //! What the routes of every adapter's server do.
 
-use std::{fmt, panic::resume_unwind};
+use std::{fmt, panic::resume_unwind, time::SystemTime};
 
 use realtime_core::{
-    LagLimit, Overflow, Start, Subscribe,
+    Event, Identity, LagLimit, Overflow, PublishError, Start, Subscribe,
     ws::{CloseCode, CloseReason, Message, Socket},
 };
 
-/// What a query asks for: `topic`, any number of them; `overflow` and `lag` for the policy;
+/// What a query asks for: `topic` and `pattern`, any number of them; `overflow` and `lag` for the policy;
 /// `newest` to start with the newest event of each key.
 ///
 /// # Panics
@@ -17,6 +17,7 @@ pub fn subscribe(query: &str) -> Subscribe {
     form_urlencoded::parse(query.as_bytes()).fold(Subscribe::none(), |subscribe, (name, value)| {
         match (&*name, &*value) {
             ("topic", topic) => subscribe.and(topic),
+            ("pattern", pattern) => subscribe.and_pattern(pattern),
             ("overflow", "disconnect") => subscribe.overflow(Overflow::Disconnect),
             ("overflow", "drop_oldest") => subscribe.overflow(Overflow::DropOldest),
             ("overflow", "drop_newest") => subscribe.overflow(Overflow::DropNewest),
@@ -26,10 +27,53 @@ pub fn subscribe(query: &str) -> Subscribe {
                 subscribe.lag(LagLimit::default().events(events).bytes(u64::MAX))
             }
             ("newest", _) => subscribe.start(Start::NewestPerKey),
-            ("last_event_id", _) => subscribe,
+            ("last_event_id" | "token" | "subject", _) => subscribe,
             (name, value) => panic!("{name}={value}"),
         }
     })
+}
+
+/// The identity that a handler has found out by itself: the query's `subject`, which expires at
+/// once when it is `expired`.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn identity(query: &str) -> Identity {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, subject) = parameters.find(|(name, _)| name == "subject").expect("a subject");
+    let identity = Identity::new(&*subject);
+    if subject == "expired" { identity.expires_at(SystemTime::UNIX_EPOCH) } else { identity }
+}
+
+/// The topic of this identity's own.
+pub fn topic_of(identity: &Identity) -> String {
+    format!("user.{}", identity.subject())
+}
+
+/// Sends the subject first, or `anonymous`, and then every message back.
+pub async fn whoami(mut socket: Socket) {
+    let identity = socket.identity();
+    let subject = identity.as_ref().map_or("anonymous", Identity::subject);
+    if socket.send(Message::text(subject)).await.is_ok() {
+        echo(socket).await;
+    }
+}
+
+/// Publishes what `topic text` says, and answers `ok`, or `forbidden`, or `failed`.
+pub async fn publish(mut socket: Socket) {
+    while let Some(message) = socket.recv().await {
+        let text = message.as_text().unwrap_or_default();
+        let (topic, text) = text.split_once(' ').unwrap_or((text, ""));
+        let answer = match socket.publish(topic, Event::text(text)).await {
+            Ok(_) => "ok",
+            Err(PublishError::Forbidden { .. }) => "forbidden",
+            Err(_) => "failed",
+        };
+        if socket.send(Message::text(answer)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Sends every message back.
@@ -41,7 +85,7 @@ pub async fn echo(mut socket: Socket) {
     }
 }
 
-/// `+topic` adds a topic and `-topic` removes it; the command comes back when it is done, or
+/// `+topic` adds a topic and `-topic` removes it, `~pattern` adds a pattern; the command comes back when it is done, or
 /// `refused` when it is not.
 pub async fn topics(mut socket: Socket) {
     while let Some(message) = socket.recv().await {
@@ -49,6 +93,7 @@ pub async fn topics(mut socket: Socket) {
         let done = match text.split_at_checked(1) {
             Some(("+", topic)) => socket.subscribe(topic).is_ok(),
             Some(("-", topic)) => socket.unsubscribe(topic).is_ok(),
+            Some(("~", pattern)) => socket.subscribe_pattern(pattern).is_ok(),
             _ => false,
         };
         let answer = if done { message } else { Message::text("refused") };

@@ -1,7 +1,7 @@
 //! A server under test and its hub, with what most cases do with them.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Server;
 use crate::{
     http::{self, Request, Response},
+    net::Dial,
     sse::Client,
     wait,
     ws::{self, Peer, Received},
@@ -83,6 +84,52 @@ impl Served {
         ws::request(self.addr(), path)
     }
 
+    /// A right request for an event stream, to be made wrong.
+    pub fn request(&self, path: &str) -> Request {
+        Request::get(path)
+            .header("Host", self.addr().to_string())
+            .header("Accept", "text/event-stream")
+    }
+
+    /// Opens a WebSocket by this request.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused.
+    pub async fn open(&self, request: &Request) -> Peer {
+        Peer::open(self.addr(), request)
+            .await
+            .unwrap_or_else(|response| panic!("refused\n{response:?}"))
+    }
+
+    /// Opens an event stream by this request.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is not 200.
+    pub async fn stream(&self, request: &Request) -> Client {
+        let client = Client::send(self.addr(), request).await.expect("a response");
+        let sent = request.bytes();
+        assert_eq!(client.status, 200, "{}\n{:?}", sent.escape_ascii(), client.headers);
+        client
+    }
+
+    /// Sends a request from another address, which must be refused with this status.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is another.
+    pub async fn refused_from(&self, ip: Ipv4Addr, status: u16, request: &Request) -> Response {
+        let response = http::exchange(self.from(ip), request.bytes()).await;
+        assert_eq!(response.status, status, "{response:?}");
+        response
+    }
+
+    /// The way to the server from another address of the loopback interface.
+    pub fn from(&self, ip: Ipv4Addr) -> Dial {
+        Dial::to(self.addr()).from_ip(ip.into())
+    }
+
     /// Sends a request and reads the whole response.
     pub async fn exchange(&self, request: &Request) -> Response {
         http::exchange(self.addr(), request.bytes()).await
@@ -117,13 +164,19 @@ impl Served {
 
     /// Waits until the hub has let go of everything that connections held.
     pub async fn released(&self) {
-        wait::until("all connections and subscriptions are released", || {
+        wait::until("all connections, identities and subscriptions are released", || {
             let stats = self.stats();
-            stats.connections_sse == 0 && stats.connections_websocket == 0 && {
-                stats.subscriptions == 0
-            }
+            let HubStats { connections_sse, connections_websocket, .. } = stats;
+            connections_sse + connections_websocket + stats.identities + stats.subscriptions == 0
         })
         .await;
+    }
+
+    /// Waits for the same, of a hub on which nothing was published: not even a topic's name is left.
+    pub async fn untouched(&self) {
+        self.released().await;
+        wait::until("no topic is left", || self.stats().topics == 0).await;
+        assert_eq!(self.stats().delivered, 0);
     }
 }
 

@@ -125,7 +125,8 @@ const KINDS: u32 = 20;
 const CLIENTS: usize = 300;
 const AT_ONCE: usize = 15;
 
-async fn join(running: &mut Vec<std::pin::Pin<Box<impl Future<Output = ()>>>>) {
+/// Waits until all have run to their ends.
+pub(super) async fn join(running: &mut Vec<std::pin::Pin<Box<impl Future<Output = ()>>>>) {
     std::future::poll_fn(|cx| {
         running.retain_mut(|client| client.as_mut().poll(cx).is_pending());
         if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
@@ -134,7 +135,7 @@ async fn join(running: &mut Vec<std::pin::Pin<Box<impl Future<Output = ()>>>>) {
 }
 
 /// Waits until the number of descriptors stays the same for a while.
-async fn settled() {
+pub(super) async fn settled() {
     let mut last = (descriptors(), 0);
     wait::until("the descriptors settle", || {
         let now = descriptors();
@@ -144,6 +145,7 @@ async fn settled() {
     .await;
 }
 
-fn descriptors() -> usize {
+/// How many descriptors this process has open.
+pub(super) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("a list of descriptors").count()
 }

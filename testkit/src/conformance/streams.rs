@@ -89,10 +89,11 @@ async fn publish_golden(served: &Served) -> u64 {
 
 const STREAM: &str = include_str!("../../golden/stream.sse");
 
-const HEAD: [(&str, &str); 5] = [
+const HEAD: [(&str, &str); 6] = [
     ("cache-control", "no-store, no-transform"),
     ("content-encoding", "identity"),
     ("content-type", "text/event-stream"),
     ("transfer-encoding", "chunked"),
+    ("vary", "origin"),
     ("x-accel-buffering", "no"),
 ];

@@ -38,20 +38,20 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Connects, sends `request` and reads the head; panics at the deadline.
     pub(crate) async fn open(dial: Dial, request: &[u8]) -> io::Result<Self> {
-        let deadline = deadline();
+        match timeout_at(deadline(), dial.connect()).await {
+            Ok(stream) => Self::on(stream?, request).await,
+            Err(_) => panic!("no connection to {} within {DEADLINE:?}", dial.addr()),
+        }
+    }
+
+    /// Sends `request` and reads the head; panics at the deadline.
+    pub(crate) async fn on(mut stream: TcpStream, request: &[u8]) -> io::Result<Self> {
         let mut seen = Vec::new();
-        let opening = async {
-            let mut stream = dial.connect().await?;
-            let head = send_and_read_head(&mut stream, request, &mut seen).await?;
-            Ok((stream, head))
-        };
-        match timeout_at(deadline, opening).await {
-            Ok(opened) => opened.and_then(|(stream, head)| {
-                Self::new(stream, head, seen, request.starts_with(b"HEAD "))
-            }),
+        let opening = send_and_read_head(&mut stream, request, &mut seen);
+        match timeout_at(deadline(), opening).await {
+            Ok(head) => Self::new(stream, head?, seen, request.starts_with(b"HEAD ")),
             Err(_) => panic!(
-                "no response head from {} within {DEADLINE:?}\nrequest: {}\nreceived: {}",
-                dial.addr(),
+                "no response head within {DEADLINE:?}\nrequest: {}\nreceived: {}",
                 preview(request),
                 preview(&seen)
             ),

@@ -6,6 +6,7 @@
 mod body;
 mod head;
 mod incoming;
+mod keep_alive;
 mod request;
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::{
 pub use body::End;
 pub use head::Headers;
 pub(crate) use incoming::Incoming;
+pub use keep_alive::KeepAlive;
 pub use request::Request;
 
 /// A whole response.

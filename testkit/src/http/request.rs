@@ -31,6 +31,13 @@ impl Request {
         self
     }
 
+    /// Adds to the query of the target, e.g. `a=1`.
+    pub fn query(mut self, parameters: &str) -> Self {
+        self.target.push(if self.target.contains('?') { '&' } else { '?' });
+        self.target.push_str(parameters);
+        self
+    }
+
     /// Replaces the version, e.g. `HTTP/1.0`.
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.into();
@@ -65,9 +72,14 @@ impl Request {
 
     /// The first value of this header.
     pub fn get_header(&self, name: &str) -> Option<&[u8]> {
+        self.get_headers(name).next()
+    }
+
+    /// Every value of this header.
+    pub fn get_headers(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.headers
             .iter()
-            .find(|(have, _)| have.eq_ignore_ascii_case(name))
+            .filter(move |(have, _)| have.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_slice())
     }
 

@@ -52,8 +52,10 @@ fn accept(key: &[u8]) -> String {
 }
 
 fn offers(request: &Request, protocol: &str) -> bool {
-    let offered = request.get_header("Sec-WebSocket-Protocol").unwrap_or_default();
-    offered.split(|&byte| byte == b',').any(|offer| offer.trim_ascii() == protocol.as_bytes())
+    let offered = request.get_headers("Sec-WebSocket-Protocol");
+    offered
+        .flat_map(|list| list.split(|&byte| byte == b','))
+        .any(|offer| offer.trim_ascii() == protocol.as_bytes())
 }
 
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
