@@ -28,6 +28,29 @@ pub(super) fn check_rejection(rejection: &Rejection, may_be_stream: bool) {
     }
 }
 
+/// A preflight is answered: it has no body, and lets nothing but reads follow (Fetch standard).
+pub(super) fn check_preflight(answer: &Rejection) {
+    assert!(answer.body().is_empty());
+    let mut names: Vec<&str> = Vec::new();
+    for (name, value) in answer.headers() {
+        check_header(name, value);
+        if name == "access-control-allow-methods" {
+            assert_eq!(value, "GET");
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    let allowed = [
+        "access-control-allow-credentials",
+        "access-control-allow-headers",
+        "access-control-allow-methods",
+        "access-control-allow-origin",
+        "access-control-max-age",
+        "vary",
+    ];
+    assert!(names == ["vary"] || names == allowed, "{names:?}");
+}
+
 /// Names and values can't break out of their line.
 pub(super) fn check_header(name: &str, value: &str) {
     let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -39,6 +62,7 @@ pub(super) fn check_header(name: &str, value: &str) {
 /// Nothing is held any more.
 pub(super) fn check_at_rest(hub: &Hub) {
     let stats = hub.stats();
-    let held = (stats.connections_sse, stats.connections_websocket, stats.subscriptions);
-    assert_eq!(held, (0, 0, 0), "streams, sockets and subscriptions that are still held");
+    let connections = (stats.connections_sse, stats.connections_websocket);
+    let held = (connections, stats.subscriptions, stats.identities);
+    assert_eq!(held, ((0, 0), 0, 0), "connections, subscriptions and identities still held");
 }

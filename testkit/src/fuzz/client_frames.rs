@@ -9,6 +9,8 @@ pub(super) struct Reading {
     pub(super) messages: Vec<(bool, Vec<u8>)>,
     pub(super) pings: Vec<Vec<u8>>,
     pub(super) end: End,
+    /// Messages and control frames, each of which counts.
+    frames: u32,
 }
 
 /// What comes after the messages.
@@ -28,6 +30,8 @@ pub(super) enum End {
 pub(super) struct Bounds {
     pub(super) bytes: usize,
     pub(super) fragments: u32,
+    /// How many messages and control frames there may be.
+    pub(super) frames: u32,
 }
 
 /// A message whose last fragment has not come.
@@ -70,9 +74,9 @@ impl Reading {
             let payload: Vec<u8> = wire[..length].iter().zip(key).map(|(b, k)| b ^ k).collect();
             wire = &wire[length..];
             if is_data {
-                self.data(&header, payload, is_whole, &mut message)?;
+                self.data(&header, payload, is_whole, &mut message, bounds)?;
             } else if is_whole {
-                self.control(header.opcode, payload)?;
+                self.control(header.opcode, payload, bounds)?;
             }
         }
         Ok(())
@@ -84,6 +88,7 @@ impl Reading {
         payload: Vec<u8>,
         is_whole: bool,
         message: &mut Option<Partial>,
+        bounds: Bounds,
     ) -> Result<(), End> {
         let Some(mut partial) = message.take() else { return Ok(()) };
         partial.payload.extend(payload);
@@ -98,6 +103,7 @@ impl Reading {
             }
         }
         if is_done {
+            self.count(bounds)?;
             self.messages.push((partial.is_text, partial.payload));
         } else {
             *message = Some(partial);
@@ -105,12 +111,15 @@ impl Reading {
         Ok(())
     }
 
-    fn control(&mut self, opcode: u8, payload: Vec<u8>) -> Result<(), End> {
+    fn control(&mut self, opcode: u8, payload: Vec<u8>, bounds: Bounds) -> Result<(), End> {
         match opcode {
-            opcode::PING => self.pings.push(payload),
+            opcode::PING => {
+                self.count(bounds)?;
+                self.pings.push(payload);
+            }
             opcode::CLOSE => {
                 let (code, reason) = match payload[..] {
-                    [] => return Err(End::Closed(None)),
+                    [] => return Err(self.count(bounds).err().unwrap_or(End::Closed(None))),
                     [_] => return Err(End::Failed(1002)),
                     [high, low, ref reason @ ..] => (u16::from_be_bytes([high, low]), reason),
                 };
@@ -119,12 +128,18 @@ impl Reading {
                 return Err(match std::str::from_utf8(reason) {
                     _ if !may_be_sent => End::Failed(1002),
                     Err(_) => End::Failed(1007),
-                    Ok(_) => End::Closed(Some(code)),
+                    Ok(_) => self.count(bounds).err().unwrap_or(End::Closed(Some(code))),
                 });
             }
-            _ => {}
+            _ => self.count(bounds)?,
         }
         Ok(())
+    }
+
+    /// Counts what has come in whole and is right.
+    fn count(&mut self, bounds: Bounds) -> Result<(), End> {
+        self.frames += 1;
+        if self.frames > bounds.frames { Err(End::Failed(4429)) } else { Ok(()) }
     }
 }
 

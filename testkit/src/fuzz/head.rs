@@ -1,13 +1,14 @@
 //! A request head as a fuzzer writes it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use realtime_core::{HttpVersion, RequestHead};
 
 use super::input::text;
 
 /// A head in lines, so that inputs can be read and written by hand: `METHOD VERSION QUERY`, then
-/// `name: value` each. `:authority`, `:protocol` and `:peer` are what frameworks keep elsewhere.
+/// `name: value` each. `:authority`, `:protocol`, `:scheme` and `:peer` are what frameworks keep
+/// elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) method: String,
@@ -51,6 +52,11 @@ impl Head {
     pub(super) fn with(mut self, name: &str, value: &[u8]) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same with a peer.
+    pub(super) fn from(self, peer: IpAddr) -> Self {
+        self.with(":peer", SocketAddr::new(peer, 4711).to_string().as_bytes())
     }
 
     /// Every value of a header.
@@ -103,6 +109,15 @@ impl RequestHead for Head {
 
     fn protocol(&self) -> Option<&str> {
         self.pseudo(":protocol")
+    }
+
+    fn scheme(&self) -> Option<&str> {
+        self.pseudo(":scheme")
+    }
+
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.sum::<usize>() + self.query.as_ref().map_or(0, String::len)
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {

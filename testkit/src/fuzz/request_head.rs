@@ -5,10 +5,13 @@ use std::{
     time::Instant,
 };
 
-use realtime_core::{Event, HttpVersion, Hub, OriginPolicy, Rejection, RequestHead, sse, ws};
+use realtime_core::{
+    AuthenticateError, Authentication, Credentials, Event, HttpVersion, Hub, Identity,
+    OriginPolicy, Rate, Rejection, RequestHead, sse, ws,
+};
 
 use super::{
-    answer::{check_at_rest, check_header, check_rejection},
+    answer::{check_at_rest, check_header, check_preflight, check_rejection},
     head::Head,
 };
 use crate::{
@@ -21,9 +24,11 @@ pub fn run(data: &[u8]) {
     let (&mode, head) = data.split_first().unwrap_or((&0, &[]));
     let (mode, head) = (Mode(mode), Head::read(head));
     let hub = mode.hub();
-    let occupant = mode.is_full().then(|| ws::Request::attach(&hub).expect("the hub is empty"));
+    let now = Instant::now();
+    let occupant =
+        mode.is_full().then(|| ws::Request::attach(&hub, now).expect("the hub is empty"));
 
-    let refused = websocket(&hub, &head, mode) + event_stream(&hub, &head, mode);
+    let refused = websocket(&hub, &head, mode, now) + event_stream(&hub, &head, mode, now);
     assert_eq!(hub.stats().rejected, refused, "refusals are counted");
 
     drop(occupant);
@@ -41,9 +46,17 @@ impl Mode {
         } else {
             OriginPolicy::same_origin()
         };
-        let builder = Hub::builder().origin(origin).limits(|limits| {
+        let mut builder = Hub::builder().origin(origin).limits(|limits| {
             (limits.connections, limits.topics) = (1, 1);
+            limits.handshakes_per_ip = Rate::per_second(1);
+            limits.header_bytes = self.header_bytes();
         });
+        if self.knows_tokens() {
+            let authentication = Authentication::new(async |_: Credentials| {
+                Err::<Identity, _>(AuthenticateError::invalid("not asked here"))
+            });
+            builder = builder.authentication(authentication.cookie("token").optional());
+        }
         let hub = builder.build().expect("the configuration is valid");
         if self.has_no_topic_left() {
             let _stored = hub.publish_at("another", Event::text("x"), Instant::now());
@@ -60,6 +73,15 @@ impl Mode {
         self.0 & 2 != 0
     }
 
+    /// Who presents something is checked, and who presents nothing may come in.
+    fn knows_tokens(self) -> bool {
+        self.0 & 8 != 0
+    }
+
+    fn header_bytes(self) -> usize {
+        if self.0 & 16 == 0 { 16 * 1024 } else { 200 }
+    }
+
     /// The hub's table of topics is full.
     fn has_no_topic_left(self) -> bool {
         self.0 & 4 != 0
@@ -67,10 +89,11 @@ impl Mode {
 }
 
 /// Asks for a WebSocket, and says how often it was refused.
-fn websocket(hub: &Hub, head: &Head, mode: Mode) -> u64 {
+fn websocket(hub: &Hub, head: &Head, mode: Mode, now: Instant) -> u64 {
     let is_right = is_handshake(head);
-    let request = match ws::Request::accept(hub, head) {
-        Ok(request) => request,
+    let is_long = head.bytes() > mode.header_bytes();
+    let candidate = match ws::Request::accept(hub, head, now) {
+        Ok(candidate) => candidate,
         Err(rejection) => {
             check_rejection(&rejection, false);
             let wrong_method = head.version < HttpVersion::Http2 && head.method != "GET";
@@ -80,20 +103,30 @@ fn websocket(hub: &Hub, head: &Head, mode: Mode) -> u64 {
                     let may_come_in = is_right && head.is_ordinary();
                     assert!(!(wrong_method || may_come_in), "{rejection}");
                 }
-                503 => assert!(is_right && mode.is_full(), "{rejection}"),
+                431 => assert!(is_right && is_long, "{rejection}"),
+                503 => assert!(is_right && !is_long && mode.is_full(), "{rejection}"),
+                401 => {
+                    assert!(is_right && !is_long, "{rejection}");
+                    check_malformed(&rejection, head, mode, true);
+                }
                 403 => {
-                    let is_page = head.header("origin").is_some();
-                    assert!(is_right && is_page && !mode.lets_any_origin_in(), "{rejection}");
+                    let is_page = head.header("origin").is_some() || has_cookie(head, mode);
+                    let is_asked = is_right && !is_long && !mode.lets_any_origin_in();
+                    assert!(is_asked && is_page, "{rejection}");
                 }
                 status => panic!("{status} to a handshake"),
             }
             return 1;
         }
     };
-    assert!(is_right && !mode.is_full(), "let in: {head:?}");
+    assert!(is_right && !is_long && !mode.is_full(), "let in: {head:?}");
     assert_eq!(hub.stats().connections_websocket, 1);
+    let Ok(request) = candidate.anonymous() else {
+        assert!(presents(head, mode, true), "{head:?}");
+        return 0;
+    };
     let supported = ["chat", "super.chat"];
-    match request.protocols(&supported).subscribe("topic").open(Instant::now()) {
+    match request.protocols(&supported).subscribe("topic").open(now) {
         Ok((accepted, session)) => {
             check_accepted(&accepted, head, &supported);
             assert_eq!(hub.stats().subscriptions, 1);
@@ -189,31 +222,60 @@ fn claims_an_id(head: &Head) -> bool {
 }
 
 /// Asks for an event stream, and says how often it was refused.
-fn event_stream(hub: &Hub, head: &Head, mode: Mode) -> u64 {
-    let request = match sse::Request::accept(hub, head) {
-        Ok(request) => request,
-        Err(rejection) if head.method != "GET" => {
-            check_rejection(&rejection, false);
-            assert_eq!(rejection.status(), 405);
-            return 1;
-        }
+fn event_stream(hub: &Hub, head: &Head, mode: Mode, now: Instant) -> u64 {
+    let is_page = head.header("origin").is_some();
+    let is_preflight = head.method == "OPTIONS"
+        && is_page
+        && head.header("access-control-request-method").is_some();
+    let is_long = head.bytes() > mode.header_bytes();
+    let candidate = match sse::Request::accept(hub, head, now) {
+        Ok(candidate) => candidate,
         Err(rejection) => {
-            assert!(mode.is_full(), "{rejection}");
-            check_overload(&rejection, head);
+            check_readers(rejection.headers(), head, mode);
+            if is_preflight {
+                assert_eq!(rejection.status(), 204);
+                check_preflight(&rejection);
+                return 0;
+            }
+            match rejection.status() {
+                405 => assert!(head.method != "GET", "{rejection}"),
+                431 => assert!(head.method == "GET" && is_long, "{rejection}"),
+                401 => check_malformed(&rejection, head, mode, false),
+                403 => {
+                    let is_asked = has_cookie(head, mode) && !mode.lets_any_origin_in();
+                    let is_of_site = is_page || head.header("sec-fetch-site").is_some();
+                    assert!(is_asked && is_of_site, "{rejection}");
+                }
+                _ => {
+                    let is_second = head.peer_addr().is_some() && is_handshake(head);
+                    assert!(is_second || mode.is_full(), "{rejection}");
+                    return check_overload(&rejection, head, if is_second { 429 } else { 503 });
+                }
+            }
+            check_rejection(&rejection, false);
             return 1;
         }
     };
-    assert!(head.method == "GET" && !mode.is_full(), "let in: {head:?}");
+    assert!(head.method == "GET" && !mode.is_full() && !is_long, "let in: {head:?}");
+    let is_second = head.peer_addr().is_some() && is_handshake(head);
+    assert!(!is_second, "a second handshake in no time: {head:?}");
     assert_eq!(hub.stats().connections_sse, 1);
-    let now = Instant::now();
-    let mut stream = match request.open("topic", now) {
-        Ok(stream) => stream,
+    let Ok(request) = candidate.anonymous() else {
+        assert!(presents(head, mode, false), "{head:?}");
+        return 0;
+    };
+    let (accepted, mut stream) = match request.open("topic", now) {
+        Ok(opened) => opened,
         Err(rejection) => {
             assert!(mode.has_no_topic_left(), "{rejection}");
-            check_overload(&rejection, head);
-            return 1;
+            check_readers(rejection.headers(), head, mode);
+            return check_overload(&rejection, head, 503);
         }
     };
+    accepted.headers.iter().for_each(|(name, value)| check_header(name, value));
+    let headers = || accepted.headers.iter().map(|(name, value)| (*name, value.as_ref()));
+    assert!(headers().any(|header| header == ("content-type", "text/event-stream")));
+    check_readers(headers(), head, mode);
     assert_eq!(hub.stats().subscriptions, 1);
     let mut parser = Parser::new();
     let polled = stream.poll_next(&mut Context::from_waker(Waker::noop()), now);
@@ -227,11 +289,51 @@ fn event_stream(hub: &Hub, head: &Head, mode: Mode) -> u64 {
 }
 
 /// A browser gives up for good at any status but 200.
-fn check_overload(rejection: &Rejection, head: &Head) {
+fn check_overload(rejection: &Rejection, head: &Head, status: u16) -> u64 {
     let wants_stream =
         |accept: &&[u8]| String::from_utf8_lossy(accept).contains("text/event-stream");
     let is_browser =
         head.all("accept").iter().any(wants_stream) && head.header("sec-fetch-mode").is_some();
     check_rejection(rejection, is_browser);
-    assert_eq!(rejection.status(), if is_browser { 200 } else { 503 });
+    assert_eq!(rejection.status(), if is_browser { 200 } else { status });
+    let tells_when = rejection.headers().any(|(name, _)| name == "retry-after");
+    assert!(is_browser || tells_when, "{rejection:?}");
+    1
+}
+
+/// Nobody but a page that is let in by name may read the answer, and no cache mixes pages up.
+fn check_readers<'a>(
+    headers: impl Iterator<Item = (&'static str, &'a str)>,
+    head: &Head,
+    mode: Mode,
+) {
+    let mut varies = 0;
+    for (name, value) in headers {
+        varies += usize::from((name, value) == ("vary", "origin"));
+        if name == "access-control-allow-origin" {
+            assert!(mode.lets_any_origin_in());
+            assert_eq!(head.all("origin"), [value.as_bytes()]);
+        }
+    }
+    assert_eq!(varies, 1, "vary: origin");
+}
+
+/// What is presented and can't be read is refused; who presents nothing is not.
+fn check_malformed(rejection: &Rejection, head: &Head, mode: Mode, is_websocket: bool) {
+    assert!(presents(head, mode, is_websocket), "{rejection}");
+    let challenge = ("www-authenticate", "Bearer error=\"invalid_token\"");
+    assert!(rejection.headers().any(|header| header == challenge), "{rejection:?}");
+}
+
+/// Whether anything is there that may be a secret.
+fn presents(head: &Head, mode: Mode, is_websocket: bool) -> bool {
+    let is_offered = tokens(head, "sec-websocket-protocol")
+        .any(|offer| is_websocket && offer.starts_with("base64url.bearer."));
+    mode.knows_tokens()
+        && (head.header("authorization").is_some() || is_offered || has_cookie(head, mode))
+}
+
+fn has_cookie(head: &Head, mode: Mode) -> bool {
+    let names = |cookie: &&[u8]| String::from_utf8_lossy(cookie).contains("token");
+    mode.knows_tokens() && head.all("cookie").iter().any(names)
 }

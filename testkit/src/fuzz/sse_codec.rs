@@ -168,8 +168,9 @@ impl Client {
 }
 
 fn open(hub: &Hub, head: &Head, binary: BinaryData, now: Instant) -> EventStream {
-    let request = Request::accept(hub, head).expect("a right request");
-    request.configure(|sse| sse.binary = binary).open(TOPICS, now).expect("two topics")
+    let candidate = Request::accept(hub, head, now).expect("a right request");
+    let request = candidate.anonymous().expect("nothing to check");
+    request.configure(|sse| sse.binary = binary).open(TOPICS, now).expect("two topics").1
 }
 
 /// Blocks, each field by field, and one behind them that shows that nothing is left over.

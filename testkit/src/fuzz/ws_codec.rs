@@ -1,7 +1,7 @@
 //! A WebSocket session: whatever a client sends and however it is cut, the handler gets the messages
 //! that are in it, and the client gets whole frames and one Close.
 
-use realtime_core::{Hub, LagLimit, Retention, ws};
+use realtime_core::{Hub, LagLimit, Rate, Retention, ws};
 
 use super::{
     answer::check_at_rest,
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
         connection.step(*step);
     }
     connection.settle();
-    check(&connection, &reading);
+    check(&connection, &connection.heard());
     finish(&mut connection, mode);
     connection.drop();
     check_at_rest(&hub);
@@ -75,12 +75,23 @@ impl Mode {
         }
     }
 
+    /// The client may send little, or else as fast as it can.
+    fn is_paced(self) -> bool {
+        self.0 & 128 != 0
+    }
+
     fn bounds(self) -> Bounds {
+        let frames = if self.is_paced() && self.is_tight() { 8 } else { u32::MAX };
         if self.is_tight() {
-            Bounds { bytes: 200, fragments: 4 }
+            Bounds { bytes: 200, fragments: 4, frames }
         } else {
-            Bounds { bytes: 64 * 1024, fragments: 1024 }
+            Bounds { bytes: 64 * 1024, fragments: 1024, frames }
         }
+    }
+
+    /// How many bytes may come in, in the time that a run takes: none of its own.
+    fn inbound_bytes(self) -> usize {
+        if self.is_paced() && !self.is_tight() { 400 } else { u32::MAX as usize }
     }
 
     fn inbox_bytes(self) -> usize {
@@ -97,6 +108,8 @@ impl Mode {
                 limits.message_bytes = self.bounds().bytes;
                 limits.message_fragments = self.bounds().fragments;
                 limits.inbox_bytes = self.inbox_bytes();
+                limits.messages = Rate::per_second(1).burst(self.bounds().frames);
+                limits.inbound_bytes = Rate::per_second(1).burst(self.inbound_bytes() as u32);
             });
         builder.build().expect("the configuration is valid")
     }

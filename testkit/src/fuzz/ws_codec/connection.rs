@@ -8,7 +8,7 @@ use std::{
 
 use realtime_core::{Event, Hub, Subscribe, ws};
 
-use super::{Mode, Reading};
+use super::{End, Mode, Reading};
 use crate::{
     fuzz::head::Head,
     ws::{Decoder, Received},
@@ -31,7 +31,12 @@ pub(super) struct Connection<'a> {
     hub: &'a Hub,
     mode: Mode,
     reading: &'a Reading,
+    wire: &'a [u8],
     unsent: &'a [u8],
+    /// How many bytes may come in.
+    budget: usize,
+    /// How many had come in when there came more than that.
+    too_fast_after: Option<usize>,
     decoder: Decoder,
     socket: Option<ws::Socket>,
     taken: usize,
@@ -50,7 +55,8 @@ impl<'a> Connection<'a> {
     pub(super) fn open(hub: &'a Hub, mode: Mode, wire: &'a [u8], reading: &'a Reading) -> Self {
         let now = Instant::now();
         let head = Head::handshake().with("host", b"a");
-        let request = ws::Request::accept(hub, &head).expect("a right handshake");
+        let candidate = ws::Request::accept(hub, &head, now).expect("a right handshake");
+        let request = candidate.anonymous().expect("nothing to check");
         let request = request.subscribe(Subscribe::to("topic")).format(ws::Format::Raw);
         let (session, socket) = if mode.has_handler() {
             let (_, session, socket) = request.open_with_socket(now).expect("one topic");
@@ -62,7 +68,10 @@ impl<'a> Connection<'a> {
             hub,
             mode,
             reading,
+            wire,
             unsent: wire,
+            budget: mode.inbound_bytes(),
+            too_fast_after: None,
             decoder: Decoder::starting_with(Vec::new()),
             socket,
             taken: 0,
@@ -93,6 +102,18 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// What the client has said as far as it counts: what comes too fast is not looked at.
+    pub(super) fn heard(&self) -> Reading {
+        let whole = Reading::of(self.wire, self.mode.bounds());
+        let Some(after) = self.too_fast_after else { return whole };
+        let mut heard = Reading::of(&self.wire[..after], self.mode.bounds());
+        if heard.end != End::Open {
+            return whole;
+        }
+        heard.end = End::Failed(4429);
+        heard
+    }
+
     /// Goes on until nothing is left to do.
     pub(super) fn settle(&mut self) {
         loop {
@@ -115,7 +136,14 @@ impl<'a> Connection<'a> {
     fn feed(&mut self, length: usize) {
         if self.session.wants_input() {
             let piece;
+            let before = self.wire.len() - self.unsent.len();
             (piece, self.unsent) = self.unsent.split_at(length.min(self.unsent.len()));
+            match self.budget.checked_sub(piece.len().min(self.mode.inbound_bytes())) {
+                Some(budget) => self.budget = budget,
+                None => {
+                    self.too_fast_after.get_or_insert(before);
+                }
+            }
             self.session.receive(piece, self.now);
             self.check_inbox();
         }
