@@ -59,6 +59,12 @@ impl Head {
         self.with(":peer", SocketAddr::new(peer, 4711).to_string().as_bytes())
     }
 
+    /// The same without some headers.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.headers.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
     /// Every value of a header.
     pub(super) fn all(&self, name: &str) -> Vec<&[u8]> {
         self.headers.iter().filter(|(header, _)| header == name).map(|(_, v)| &v[..]).collect()

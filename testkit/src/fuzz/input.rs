@@ -30,6 +30,14 @@ impl<'a> Input<'a> {
         self.take(usize::from(length))
     }
 
+    /// All up to the end of the line, which is taken too.
+    pub(super) fn line(&mut self) -> &'a [u8] {
+        let end = self.0.iter().position(|&byte| byte == b'\n');
+        let line = self.take(end.unwrap_or(self.0.len()));
+        let _end = self.take(1);
+        line
+    }
+
     /// Everything that is left.
     pub(super) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)

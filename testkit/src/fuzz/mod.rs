@@ -5,8 +5,11 @@
 //! fuzzer at hand. What is right is said here a second time and in another way, so that a mistake in
 //! the core is not its own judge.
 
+pub mod credentials;
+pub mod forwarded;
 pub mod last_event_id;
 pub mod origin;
+pub mod pattern;
 pub mod request_head;
 pub mod sse_codec;
 pub mod ws_codec;
@@ -21,8 +24,11 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("credentials", credentials::run),
+    ("forwarded", forwarded::run),
     ("last_event_id", last_event_id::run),
     ("origin", origin::run),
+    ("pattern", pattern::run),
     ("request_head", request_head::run),
     ("sse_codec", sse_codec::run),
     ("ws_codec", ws_codec::run),
