@@ -294,7 +294,6 @@ impl Case {
 
     fn check_hides(&self, what: &impl Debug) {
         self.check_hides_text(&format!("{what:?}"));
-        self.check_hides_text(&format!("{what:#?}"));
     }
 
     fn check_hides_text(&self, text: &str) {

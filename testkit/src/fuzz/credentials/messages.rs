@@ -13,7 +13,7 @@ use super::{Case, Outcome, context, presented};
 use crate::ws::{Decoder, Frame, Received};
 
 /// More than all messages, and all answers, together.
-const PIPE_BYTES: usize = 1 << 20;
+const PIPE_BYTES: usize = 1 << 16;
 
 /// What becomes of a connection by what its client sends.
 #[derive(Debug, PartialEq, Eq)]
