@@ -9,6 +9,7 @@
 //! - [`http`]: one raw request, one parsed response;
 //! - [`proxy`]: a TCP proxy that cuts connections;
 //! - [`conformance`]: one suite that every adapter passes;
+//! - [`fuzz`]: what must hold whatever the peer sends, for a fuzzer and for the replay of its corpus;
 //! - [`wait`]: polling for a condition with a deadline;
 //! - [`Dial`]: where and how those clients connect.
 //!
@@ -26,6 +27,7 @@
 )]
 
 pub mod conformance;
+pub mod fuzz;
 pub mod http;
 pub mod proxy;
 pub mod sse;

@@ -15,6 +15,7 @@ const ADAPTER_FEATURES: [&str; 3] = ["axum", "actix", "hyper"];
 pub fn run_all() -> Result {
     let mut steps = Steps::new("lint");
     steps.run("format", || run(cargo().args(["fmt", "--all", "--check"])));
+    steps.run("format of fuzz", || run(&mut format_of_fuzz()));
     steps.run("tidy", tidy::run);
     steps.run("clippy", || run(&mut clippy()));
     steps.run("docs", || run(&mut docs()));
@@ -24,6 +25,13 @@ pub fn run_all() -> Result {
     }
     steps.run("deny", deny);
     steps.finish()
+}
+
+/// The fuzz crate is a workspace of its own. It is not built here: that takes flags of its own.
+fn format_of_fuzz() -> Command {
+    let mut command = cargo();
+    command.args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]);
+    command
 }
 
 fn clippy() -> Command {

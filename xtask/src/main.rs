@@ -4,6 +4,7 @@
 
 mod autobahn;
 mod browser;
+mod fuzz;
 mod lint;
 mod memory;
 mod process;
@@ -27,6 +28,9 @@ cargo xtask COMMAND
   autobahn   run Autobahn|Testsuite against the testbed example
                --adapter axum|actix|hyper   only this adapter (default: all three)
                --cases '1.*,2.*'            only these cases (default: groups 1 to 10)
+  fuzz       look for inputs that break a fuzz target; needs cargo-fuzz
+               --seconds N                  how long for each target (default: 60)
+               TARGET…                      only these (default: all)
   memory     bytes of user memory per idle connection, on each adapter
                --connections N              how many to open (default: 5000)
   help       this text";
@@ -58,6 +62,7 @@ fn run() -> Result {
         ["lint"] => lint::run_all(),
         ["tidy"] => tidy::run(),
         ["autobahn", options @ ..] => autobahn::run(options),
+        ["fuzz", options @ ..] => fuzz::run_all(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
     }

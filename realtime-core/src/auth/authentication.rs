@@ -11,8 +11,9 @@ use crate::head::RequestHead;
 /// How clients prove who they are, and what checks it.
 ///
 /// A client presents one secret: as `Authorization: Bearer …`, for a WebSocket also as the
-/// subprotocol `base64url.bearer.<token>`; and in the ways that have to be asked for: a cookie, a
-/// parameter of the query, the first WebSocket message. Of several, the first in that order counts.
+/// subprotocol `base64url.bearer.<token>`; and in the ways that have to be asked for: a parameter of
+/// the query, a cookie, the first WebSocket message. Of several, the first in that order counts, so
+/// that what a page says goes before what its browser sends by itself.
 ///
 /// ```
 /// # use realtime_core::{Authentication, Credentials, Hub, Identity, AuthenticateError};

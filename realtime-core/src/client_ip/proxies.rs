@@ -182,9 +182,17 @@ fn rightmost<'a>(head: &'a impl RequestHead, name: &'a str) -> Option<&'a [u8]> 
 
 fn network(text: &str) -> Result<IpNet, TrustedProxiesError> {
     let neither = || TrustedProxiesError::NoNetwork(text.to_owned());
-    let network = match text.parse::<IpAddr>() {
-        Ok(addr) => IpNet::from(addr),
-        Err(_) => text.parse::<IpNet>().map_err(|_| neither())?,
+    // By the same reading of addresses as everywhere: that of `ipnet` lets leading zeros pass, which
+    // others take for octal.
+    let (address, length) = text.split_once('/').map_or((text, None), |(it, n)| (it, Some(n)));
+    let address: IpAddr = address.parse().map_err(|_| neither())?;
+    let network = match length {
+        None => IpNet::from(address),
+        Some(n) if n.bytes().all(|b| b.is_ascii_digit()) => {
+            let length = n.parse().map_err(|_| neither())?;
+            IpNet::new(address, length).map_err(|_| neither())?
+        }
+        Some(_) => return Err(neither()),
     };
     let network = match network {
         IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {

@@ -289,8 +289,10 @@ fn a_list_of_proxies_is_addresses_and_networks() {
         assert!(lists(list, inside), "{list}: {inside}");
         assert!(!lists(list, outside), "{list}: {outside}");
     }
-    for text in ["", "localhost", "10.0.0.0/33", "10.0.0", "10.0.0.0/", "::1/129", "[::1]", " ::1"]
-    {
+    let no_networks =
+        ["", "localhost", "10.0.0.0/33", "10.0.0", "10.0.0.0/", "::1/129", "[::1]", " ::1"];
+    let zeros_and_signs = ["010.0.0.1", "010.0.0.0/8", "10.0.0.0/+8", "10.0.0.0/8/8"];
+    for text in no_networks.into_iter().chain(zeros_and_signs) {
         let expected = TrustedProxiesError::NoNetwork(text.to_owned());
         assert_eq!(TrustedProxies::new([text]).unwrap_err(), expected);
     }

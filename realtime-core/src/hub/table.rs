@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -194,12 +195,18 @@ impl Table {
 ///
 /// Names that share a bucket share the mark, which can only make a resume start anew that could
 /// have been complete, never the reverse.
-#[derive(Debug)]
 struct Watermarks {
     hasher: RandomState,
     buckets: Box<[AtomicU64]>,
     /// Over all names: of a pattern it is not known which names it would have matched.
     highest: AtomicU64,
+}
+
+impl fmt::Debug for Watermarks {
+    /// Without the buckets: whatever holds a hub would print thousands of numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watermarks").field("highest", &self.highest).finish_non_exhaustive()
+    }
 }
 
 impl Default for Watermarks {

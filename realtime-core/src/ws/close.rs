@@ -46,7 +46,9 @@ impl CloseCode {
     /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
     /// and some for inside use (1005, 1006, 1015).
     pub fn new(code: u16) -> Option<Self> {
-        Registered::from(code).is_allowed().then_some(Self(code))
+        // 1014, a bad gateway, was registered after the others, and tungstenite does not know it.
+        let is_allowed = code == 1014 || Registered::from(code).is_allowed();
+        is_allowed.then_some(Self(code))
     }
 
     /// The number.
@@ -271,7 +273,7 @@ mod tests {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
             assert_eq!(CloseCode::new(code), None, "{code}");
         }
-        for code in [1000, 1001, 1003, 1007, 1009, 1011, 1012, 1013, 3000, 4401, 4999] {
+        for code in [1000, 1001, 1003, 1007, 1009, 1011, 1012, 1013, 1014, 3000, 4401, 4999] {
             assert!(CloseCode::new(code).is_some(), "{code}");
         }
     }

@@ -44,8 +44,8 @@ impl fmt::Display for Received {
 
 /// Reads frames strictly: what RFC 6455 forbids a server is an error.
 #[derive(Debug)]
-pub(super) struct Decoder {
-    pub(super) buffer: Vec<u8>,
+pub(crate) struct Decoder {
+    pub(crate) buffer: Vec<u8>,
     /// Opcode and payload so far of a message whose last fragment has not come.
     message: Option<(u8, Vec<u8>)>,
     closed: bool,
@@ -53,12 +53,12 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// A decoder that has these bytes already.
-    pub(super) fn starting_with(buffer: Vec<u8>) -> Self {
+    pub(crate) fn starting_with(buffer: Vec<u8>) -> Self {
         Self { buffer, message: None, closed: false }
     }
 
     /// The next message or control frame, `None` if more bytes are needed.
-    pub(super) fn next(&mut self) -> Result<Option<Received>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<Received>, String> {
         while let Some((header, start)) = Header::parse(&self.buffer)? {
             if self.closed {
                 return Err(format!("a frame after the close frame: {header:?}"));
@@ -76,7 +76,7 @@ impl Decoder {
     }
 
     /// What a FIN at this point means.
-    pub(super) fn end(&self) -> Received {
+    pub(crate) fn end(&self) -> Received {
         if self.buffer.is_empty() { Received::Eof } else { Received::Cut }
     }
 

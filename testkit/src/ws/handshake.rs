@@ -47,7 +47,8 @@ pub(super) fn judge(request: &Request, response: &Response) -> Result<(), String
     Err(format!("{wrong}\n{response:?}"))
 }
 
-fn accept(key: &[u8]) -> String {
+/// The `Sec-WebSocket-Accept` that answers a key.
+pub(crate) fn accept(key: &[u8]) -> String {
     STANDARD.encode(Sha1::digest([key, GUID].concat()))
 }
 

@@ -10,8 +10,10 @@ mod frame;
 mod handshake;
 mod peer;
 
+pub(crate) use decode::Decoder;
 pub use decode::Received;
 pub use flood::Flood;
 pub use frame::{Frame, LengthForm, opcode};
+pub(crate) use handshake::accept;
 pub use handshake::request;
 pub use peer::Peer;
