@@ -20,7 +20,7 @@
 //! async fn chat(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
 //!     upgrade.subscribe("chat").run(async |mut socket: Socket| {
 //!         while let Some(message) = socket.recv().await {
-//!             socket.hub().publish("chat", message.into()).await?;
+//!             socket.publish("chat", message.into()).await?;
 //!         }
 //!         Ok::<_, PublishError>(())
 //!     })

@@ -18,7 +18,7 @@
 //!
 //! async fn chat(mut socket: Socket) -> Result<(), PublishError> {
 //!     while let Some(message) = socket.recv().await {
-//!         socket.hub().publish("chat", message.into()).await?;
+//!         socket.publish("chat", message.into()).await?;
 //!     }
 //!     Ok(())
 //! }

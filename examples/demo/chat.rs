@@ -87,7 +87,7 @@ async fn say(socket: &Socket, room: &str, name: &str, message: &Message) -> Resu
     let said = Said { name, text, time: unix_ms() };
     let event = Event::json(&said).and_then(|event| event.named("message"));
     let event = event.map_err(|error| error.to_string())?;
-    socket.hub().publish(topic(room), event).await.map_err(|error| error.to_string())?;
+    socket.publish(topic(room), event).await.map_err(|error| error.to_string())?;
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
 /// `GET /ws`: publishes what the client sends.
 pub(crate) async fn publish_all(mut socket: Socket) -> Result<(), PublishError> {
     while let Some(message) = socket.recv().await {
-        socket.hub().publish(BENCH, message.into()).await?;
+        socket.publish(BENCH, message.into()).await?;
     }
     Ok(())
 }
