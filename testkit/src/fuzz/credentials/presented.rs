@@ -44,7 +44,7 @@ fn bearer(head: &Head) -> Result<Option<String>, Malformed> {
     let end_of_scheme = value.find(' ').unwrap_or(value.len());
     let (scheme, token) = value.split_at(end_of_scheme);
     match token.trim() {
-        _ if scheme.to_ascii_lowercase() != "bearer" => Ok(None),
+        _ if !scheme.eq_ignore_ascii_case("bearer") => Ok(None),
         "" => Err(Malformed),
         token => Ok(Some(token.to_owned())),
     }
