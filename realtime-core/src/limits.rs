@@ -20,8 +20,9 @@ pub struct Limits {
     pub connections_per_ip: u32,
     /// Open connections of one identity's subject. Default: 64, some tabs on some devices.
     pub connections_per_subject: u32,
-    /// Handshakes of one client network, refused ones included. Default: 64 per second and 1 024 at
-    /// once, so that an office comes back after a deploy.
+    /// Handshakes of one client network, those included that are then refused for their origin,
+    /// their credentials or a limit; malformed ones cost next to nothing and do not count. Default: 64
+    /// per second and 1 024 at once, so that an office comes back after a deploy.
     pub handshakes_per_ip: Rate,
     /// Topics in the table. Default: 65 536, some tens of MiB of empty topics.
     pub topics: usize,
