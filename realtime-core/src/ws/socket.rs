@@ -60,7 +60,7 @@ impl Socket {
 
     /// Sends a message to this client only. It goes ahead of events that are pending.
     ///
-    /// Waits while [`Limits::outbox_bytes`] are waiting for the socket; it returns once the message
+    /// Waits while [`Limits::outbox_bytes`](crate::Limits::outbox_bytes) are waiting for the socket; it returns once the message
     /// is queued, not when it is written.
     ///
     /// # Errors
