@@ -87,6 +87,26 @@ pub async fn refuses_too_many_topics(suite: Suite) {
     wait::until("the stream is released", || served.stats().connections_sse == 0).await;
 }
 
+/// A client that asks for ten thousand topics has as many as are allowed, and nothing is left of the
+/// rest.
+pub async fn refuses_ten_thousand_topics(suite: Suite) {
+    let served = suite.start_with(|hub| hub.limits(served::unpaced));
+    let allowed = served.hub().config().limits.topics_per_subscription;
+    let mut peer = served.ws("/topics").await;
+    for number in 0..10_000 {
+        let command = format!("+t{number}");
+        peer.send_text(&command).await;
+        peer.expect_text(if number < allowed { &command } else { "refused" }).await;
+    }
+    assert_eq!(served.stats().topics, allowed as u64);
+    let query: String = (0..1000).map(|number| format!("&topic=t{number}")).collect();
+    served.refused(400, &served.handshake(&format!("/ws?topic=t{query}"))).await;
+    assert_eq!(served.stats().topics, allowed as u64, "what was refused has made none");
+    peer.reset();
+    served.released().await;
+    assert_eq!(served.stats().topics, 0);
+}
+
 fn full(suite: Suite) -> Served {
     suite.start_with(|hub| hub.limits(|limits| limits.connections = 2))
 }

@@ -107,6 +107,7 @@ macro_rules! conformance_tests {
                 tells_an_event_source_to_come_back,
                 refuses_bad_topics,
                 refuses_too_many_topics,
+                refuses_ten_thousand_topics,
             ],
             chat: [reaches_every_member_on_both_transports, is_not_held_back],
             closing: [
