@@ -199,6 +199,7 @@ impl From<NotEstablished> for Rejection {
     fn from(error: NotEstablished) -> Self {
         match error {
             NotEstablished::Revoked => AuthenticateError::invalid(error.to_string()).into(),
+            NotEstablished::TooOld => AuthenticateError::unavailable(error).into(),
             NotEstablished::Limit(limit) => limit.into(),
         }
     }

@@ -85,8 +85,11 @@ impl Checking {
         let mut subjects = lock(&self.permits.subjects);
         let is_revoked =
             |(number, name): &(u64, ByteString)| *number > self.since && **name == *subject;
-        if subjects.forgotten > self.since || subjects.remembered.iter().any(is_revoked) {
+        if subjects.remembered.iter().any(is_revoked) {
             return Err(NotEstablished::Revoked);
+        }
+        if subjects.forgotten > self.since {
+            return Err(NotEstablished::TooOld);
         }
         let name = match subjects.by_name.get_key_value(subject) {
             Some((_, connections)) if connections.len() >= max as usize => {
@@ -119,6 +122,9 @@ impl Drop for Checking {
 pub(crate) enum NotEstablished {
     #[error("revoked while it was being checked")]
     Revoked,
+    /// Whether it has been revoked since the check began is no longer known.
+    #[error("so much was revoked while it was being checked that it has to be checked again")]
+    TooOld,
     #[error(transparent)]
     Limit(#[from] LimitReached),
 }

@@ -156,7 +156,7 @@ fn what_is_revoked_while_it_is_checked_is_not_established() {
     for _ in 0..2000 {
         permits.revoke("carol", &"".into());
     }
-    assert_eq!(late.establish("dave", 1).unwrap_err(), NotEstablished::Revoked);
+    assert_eq!(late.establish("dave", 1).unwrap_err(), NotEstablished::TooOld);
     assert!(permits.check().establish("dave", 1).is_ok());
 }
 

@@ -138,6 +138,40 @@ async fn a_first_message_is_checked_and_then_the_handler_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_handler_runs_for_who_is_known_and_turned_away() {
+    let check = async |_: Credentials| Ok(Identity::new("alice"));
+    let authentication = || Authentication::new(check).first_message();
+    let forbidding = Hub::builder()
+        .authentication(authentication())
+        .authorize(|_: Option<&Identity>, _, _: &crate::TopicName| false)
+        .build()
+        .unwrap();
+    let full = Hub::builder()
+        .authentication(authentication())
+        .limits(|limits| limits.connections_per_subject = 1)
+        .build()
+        .unwrap();
+    let _place = full.permits().check().establish("alice", 1).unwrap();
+    for (hub, code) in [(forbidding, 4403_u16), (full, 4429)] {
+        let ran = Arc::new(AtomicBool::new(false));
+        let handler = {
+            let ran = Arc::clone(&ran);
+            async move |socket: Socket| {
+                ran.store(true, Ordering::SeqCst);
+                idle(socket).await;
+            }
+        };
+        let (mut client, server) = connect(&hub, 4096, &[], handler);
+        client.send(Sent::text(r#"{"token":"alice"}"#)).await;
+        let (opcode, payload) = client.next().await.unwrap();
+        assert_eq!((opcode, &payload[..2]), (opcode::CLOSE, &code.to_be_bytes()[..]));
+        client.send(Sent::close(code, "")).await;
+        server.await.unwrap();
+        assert!(!ran.load(Ordering::SeqCst), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_in_one_segment_are_checked_one_after_the_other_and_at_once() {
     let check = async |credentials: Credentials| {
         tokio::task::yield_now().await;

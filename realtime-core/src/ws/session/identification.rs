@@ -25,6 +25,8 @@ pub(super) struct Identification {
     /// What is to follow once the peer has authenticated; `None` once it has, or need not.
     waiting: Option<Box<Waiting>>,
     check: Check,
+    /// Whether the peer is known and may not have what the connection is for.
+    is_refused: bool,
     /// Whether messages may carry tokens.
     takes_tokens: bool,
 }
@@ -51,7 +53,7 @@ impl Identification {
     pub(super) fn done(hub: &Hub) -> Self {
         let authentication = hub.config().authentication.as_ref();
         let takes_tokens = authentication.is_some_and(|it| it.first_message.is_some());
-        Self { waiting: None, check: Check::None, takes_tokens }
+        Self { waiting: None, check: Check::None, is_refused: false, takes_tokens }
     }
 
     /// Of a connection whose peer has yet to say who it is, for what is to follow then.
@@ -72,7 +74,7 @@ impl Identification {
 
     /// Whether the peer is known, or need not be.
     pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_none()
+        self.waiting.is_none() && !self.is_refused
     }
 
     /// Whether a secret is to be checked before anything else is looked at.
@@ -135,11 +137,13 @@ impl Session {
             shared.set_identity(self.admission.identity().cloned());
         }
         let waiting = self.identification.waiting.take();
+        let is_first = waiting.is_some();
         let agreed = refreshed.and_then(|()| match waiting {
             Some(waiting) => self.begin(*waiting, now),
             None => self.permit_again(now),
         });
         if let Err(cause) = agreed {
+            self.identification.is_refused = is_first;
             self.turn_away(cause, now);
         }
     }
@@ -240,6 +244,7 @@ impl From<NotRefreshed> for CloseCause {
             NotRefreshed::NotEstablished(NotEstablished::Revoked) => {
                 Self::Revoked(error.to_string().into())
             }
+            NotRefreshed::NotEstablished(NotEstablished::TooOld) => Self::AuthenticationUnavailable,
             NotRefreshed::NotEstablished(NotEstablished::Limit(limit)) => limit.into(),
         }
     }
