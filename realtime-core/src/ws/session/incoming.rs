@@ -14,7 +14,7 @@ impl Session {
     /// Takes bytes that the peer sent.
     pub fn receive(&mut self, input: &[u8], now: Instant) {
         self.heard(now);
-        if self.is_open() && self.pace.bytes(input.len(), now) {
+        if self.accepts_frames() && self.pace.bytes(input.len(), now) {
             return self.fail(CloseCause::TooFast, now);
         }
         if self.unread.is_empty() {
@@ -33,7 +33,7 @@ impl Session {
             Incoming::Ping(payload) => payload.len(),
             Incoming::Pong | Incoming::Close(_) => 0,
         };
-        if self.is_open() && self.pace.bytes(bytes, now) {
+        if self.accepts_frames() && self.pace.bytes(bytes, now) {
             self.fail(CloseCause::TooFast, now);
         } else if self.accepts_frames() {
             self.handle(incoming, now);
@@ -76,7 +76,7 @@ impl Session {
     }
 
     fn handle(&mut self, incoming: Incoming, now: Instant) {
-        if self.is_open() && self.pace.message(now) {
+        if self.accepts_frames() && self.pace.message(now) {
             return self.fail(CloseCause::TooFast, now);
         }
         match incoming {
