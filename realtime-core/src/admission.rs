@@ -18,7 +18,7 @@ use crate::{
 
 /// A request that has been let in, but for the check of what it presents.
 #[derive(Debug)]
-#[must_use = "await `driver::admit` to have the request"]
+#[must_use = "use `driver::accept_event_stream` or `driver::accept_websocket`"]
 pub struct Candidate<R> {
     pub(crate) request: R,
     pub(crate) credentials: Option<Credentials>,
@@ -144,11 +144,7 @@ impl Admission {
 
     /// What the connection's identity may subscribe to.
     pub(crate) fn permission(&self) -> Option<Permission> {
-        let authorize = self.hub.config().authorize.clone()?;
-        let identity = self.identity().cloned();
-        Some(Arc::new(move |topic: &TopicName| {
-            authorize.authorize(identity.as_ref(), Action::Subscribe, topic)
-        }))
+        permission(&self.hub, self.identity())
     }
 
     /// Gives the connection an identity, in place of the one that it had.
@@ -203,6 +199,15 @@ impl From<NotEstablished> for Rejection {
             NotEstablished::Limit(limit) => limit.into(),
         }
     }
+}
+
+/// What `identity` may subscribe to.
+pub(crate) fn permission(hub: &Hub, identity: Option<&Identity>) -> Option<Permission> {
+    let authorize = hub.config().authorize.clone()?;
+    let identity = identity.cloned();
+    Some(Arc::new(move |topic: &TopicName| {
+        authorize.authorize(identity.as_ref(), Action::Subscribe, topic)
+    }))
 }
 
 fn presents(hub: &Hub, head: &impl RequestHead, is_websocket: bool) -> Result<Presents, Rejection> {

@@ -131,6 +131,7 @@ impl Config {
             return Err(ConfigError::Zero { field });
         }
         let durations = [
+            ("limits.header_deadline", limits.header_deadline),
             ("sse.retry", self.sse.retry),
             ("sse.heartbeat", self.sse.heartbeat),
             ("websocket.ping_interval", self.websocket.ping_interval),

@@ -42,22 +42,23 @@ impl Permits {
         limits: &Limits,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
-        if let Some(client) = client {
-            lock(&self.networks).enter(client.network(), limits, now)?;
-        }
+        let is_counted = match client {
+            Some(client) => lock(&self.networks).enter(client.network(), limits, now)?,
+            None => false,
+        };
         let max = limits.connections;
         let open = &self.counters.connections;
         let taken = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
             (open < max).then_some(open + 1)
         });
         if taken.is_err() {
-            if let Some(client) = client {
+            if let Some(client) = client.filter(|_| is_counted) {
                 lock(&self.networks).leave(client.network());
             }
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, client })
+        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted })
     }
 }
 
@@ -67,6 +68,8 @@ pub(crate) struct Permit {
     permits: Arc<Permits>,
     transport: Transport,
     client: Option<ClientIp>,
+    /// Whether it counts as one of its client's network.
+    is_counted: bool,
 }
 
 impl Permit {
@@ -81,7 +84,7 @@ impl Drop for Permit {
         let counters = &self.permits.counters;
         counters.connections.fetch_sub(1, Ordering::Relaxed);
         self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
-        if let Some(client) = self.client {
+        if let Some(client) = self.client.filter(|_| self.is_counted) {
             lock(&self.permits.networks).leave(client.network());
         }
     }

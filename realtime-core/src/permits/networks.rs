@@ -12,8 +12,8 @@ use crate::{limits::Limits, rate::Bucket};
 /// Below this size the table is not swept.
 const SWEEP_FLOOR: usize = 1024;
 
-/// The most networks that are remembered. Beyond, newcomers are refused for as long as it takes the
-/// others' buckets to fill: an attack from so many networks has our whole attention anyway.
+/// The most networks that are remembered. Whoever has so many is not held by a limit of each; newcomers
+/// then come in uncounted, below the limit of all connections, rather than be kept out.
 const MAX_NETWORKS: usize = 65_536;
 
 /// A network is remembered while it has connections, and after that until its bucket is full again.
@@ -21,11 +21,12 @@ const MAX_NETWORKS: usize = 65_536;
 pub(super) struct Networks {
     by_address: HashMap<IpAddr, Network>,
     sweep_at: usize,
+    swept_at: Option<Instant>,
 }
 
 impl Default for Networks {
     fn default() -> Self {
-        Self { by_address: HashMap::new(), sweep_at: SWEEP_FLOOR }
+        Self { by_address: HashMap::new(), sweep_at: SWEEP_FLOOR, swept_at: None }
     }
 }
 
@@ -37,15 +38,16 @@ struct Network {
 }
 
 impl Networks {
-    /// Counts a handshake and a connection.
+    /// Counts a handshake and a connection; whether it has, there being room for the network.
     pub(super) fn enter(
         &mut self,
         address: IpAddr,
         limits: &Limits,
         now: Instant,
-    ) -> Result<(), LimitReached> {
-        if !self.by_address.contains_key(&address) {
-            self.make_room(limits.handshakes_per_ip.refill(), now)?;
+    ) -> Result<bool, LimitReached> {
+        let is_known = self.by_address.contains_key(&address);
+        if !is_known && !self.has_room(limits.handshakes_per_ip.refill(), now) {
+            return Ok(false);
         }
         let network = self.by_address.entry(address).or_insert_with(|| Network {
             connections: 0,
@@ -60,7 +62,7 @@ impl Networks {
             return Err(LimitReached::ConnectionsPerIp { max });
         }
         network.connections += 1;
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn leave(&mut self, address: IpAddr) {
@@ -69,21 +71,25 @@ impl Networks {
         }
     }
 
-    /// Forgets networks without connections whose buckets are full. The next sweep is due when the
-    /// table has doubled, so that sweeping costs a constant per network.
-    fn make_room(&mut self, refill: Duration, now: Instant) -> Result<(), LimitReached> {
-        if self.by_address.len() < self.sweep_at.min(MAX_NETWORKS) {
-            return Ok(());
+    /// Whether there is room for another network. Forgets those without connections whose buckets are
+    /// full when the table has doubled, so that sweeping costs a constant per network, and when it
+    /// can't grow any more, a few times in the time that a bucket takes to fill.
+    fn has_room(&mut self, refill: Duration, now: Instant) -> bool {
+        let length = self.by_address.len();
+        if length < self.sweep_at.min(MAX_NETWORKS) {
+            return true;
         }
+        let is_due = |at: Instant| now.saturating_duration_since(at) >= refill / 4;
+        if length >= MAX_NETWORKS && !self.swept_at.is_none_or(is_due) {
+            return false;
+        }
+        self.swept_at = Some(now);
         self.by_address.retain(|_, network| {
             network.connections > 0 || now.saturating_duration_since(network.seen_at) < refill
         });
         self.by_address.shrink_to(SWEEP_FLOOR);
         self.sweep_at = (self.by_address.len() * 2).max(SWEEP_FLOOR);
-        if self.by_address.len() >= MAX_NETWORKS {
-            return Err(LimitReached::Handshakes { retry_after: refill });
-        }
-        Ok(())
+        self.by_address.len() < MAX_NETWORKS
     }
 
     #[cfg(test)]

@@ -12,8 +12,8 @@ use slab::Slab;
 use super::{LimitReached, Permits};
 use crate::fanout::lock;
 
-/// How many revocations are remembered while identities are being checked. When there are more, a
-/// check that is as old starts anew.
+/// How many revocations are remembered while identities are being checked. A check that is older than
+/// what was forgotten is refused as an overload.
 const MAX_REMEMBERED: usize = 1024;
 
 #[derive(Debug, Default)]

@@ -93,18 +93,26 @@ fn networks_are_forgotten_once_they_are_quiet() {
 }
 
 #[test]
-fn more_networks_than_can_be_remembered_are_refused_and_memory_is_bounded() {
+fn more_networks_than_can_be_remembered_take_no_memory_and_keep_nobody_out() {
     let permits = permits();
     let now = Instant::now();
-    let limits = limits();
+    let limits = Limits { connections: 10, ..limits() };
     let network = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n))));
-    let admitted = (0..70_000)
-        .filter(|n| permits.admit(Transport::Sse, network(*n), &limits, now).is_ok())
-        .count();
-    assert_eq!(admitted, 65_536);
+    for n in 0..70_000 {
+        drop(permits.admit(Transport::Sse, network(n), &limits, now).unwrap());
+    }
     assert_eq!(lock(&permits.networks).len(), 65_536);
+    // Who is not remembered is not counted, and neither when it leaves.
+    let uncounted: Vec<_> = (0..5)
+        .map(|_| permits.admit(Transport::Sse, network(70_001), &limits, now).unwrap())
+        .collect();
     let later = now + Duration::from_secs(10);
-    assert!(permits.admit(Transport::Sse, network(70_001), &limits, later).is_ok());
+    let counted = permits.admit(Transport::Sse, network(70_001), &limits, later).unwrap();
+    assert_eq!(lock(&permits.networks).len(), 1, "the others' buckets are full again");
+    drop(uncounted);
+    assert_eq!(lock(&permits.networks).connections(), 1);
+    drop(counted);
+    assert_eq!(permits.counters.connections.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -177,9 +177,11 @@ impl Request {
     /// A [`Rejection`]: 400 for bad topics, 403 for topics that are not permitted, 503 when the hub's
     /// table is full. A client that has yet to authenticate is closed instead once it has.
     pub fn open(self, now: Instant) -> Result<(Accepted, Session), Rejection> {
+        // A handler may have found out by itself who it is.
+        let awaits_token = self.awaits_token && self.identity().is_none();
         let request = self.subscribe.or_after(self.after);
         let setup = Setup { format: self.format, config: self.config, limits: self.limits };
-        let session = if self.awaits_token {
+        let session = if awaits_token {
             Session::awaiting_token(request, setup, self.admission, now)
         } else {
             Session::open(request, setup, self.admission, now)?

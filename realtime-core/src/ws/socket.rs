@@ -14,7 +14,7 @@ use super::{
     message::Message,
 };
 use crate::{
-    admission::Established,
+    admission::{Established, permission},
     auth::{AuthenticateError, Identity},
     fanout::lock,
     hub::Hub,
@@ -130,6 +130,9 @@ impl Socket {
         if self.identity().is_some_and(is_other) {
             return Err(RefreshError::OtherSubject);
         }
+        // From here on the handler is the new one, however long the session takes to see it.
+        self.shared.set_permission(permission(&self.hub, Some(&identity)));
+        self.shared.set_identity(Some(identity.clone()));
         self.change(Change::Identity(Box::new(established)));
         Ok(identity)
     }

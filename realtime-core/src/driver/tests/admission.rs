@@ -201,7 +201,10 @@ async fn a_handler_refreshes_with_tokens_of_its_own_protocol() {
         while let Some(message) = socket.recv().await {
             let token = crate::Token::new(message.as_text().unwrap().to_owned());
             let answer = match socket.refresh(token).await {
-                Ok(identity) => identity.subject().to_owned(),
+                Ok(identity) => {
+                    assert_eq!(socket.identity().unwrap().expiry(), identity.expiry(), "at once");
+                    identity.subject().to_owned()
+                }
                 Err(error) => error.to_string(),
             };
             socket.send(Message::text(answer)).await.unwrap();
@@ -220,6 +223,41 @@ async fn a_handler_refreshes_with_tokens_of_its_own_protocol() {
     assert!(began.elapsed() > Duration::from_secs(15), "{:?}", began.elapsed());
     drop(client);
     assert_eq!(server.await.unwrap(), CloseCause::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_may_is_decided_anew_as_soon_as_it_has_refreshed() {
+    let check = async |credentials: Credentials| {
+        Ok(Identity::new("alice").with(credentials.token.expose().to_owned()))
+    };
+    let hub = Hub::builder()
+        .authentication(Authentication::new(check).optional())
+        .authorize(|identity: Option<&Identity>, _, _: &crate::TopicName| {
+            identity.and_then(Identity::get::<String>).is_some_and(|role| role == "editor")
+        })
+        .build()
+        .unwrap();
+    let request = Request::let_in(&hub, &Head::websocket()).unwrap();
+    let (_, mut session, mut socket) = request.open_with_socket(now()).unwrap();
+    for (role, may) in [("editor", true), ("reader", false), ("editor", true)] {
+        socket.refresh(crate::Token::new(role)).await.unwrap();
+        assert_eq!(socket.publish("news", Event::text("x")).await.is_ok(), may, "{role}");
+        assert_eq!(socket.subscribe("news").is_ok(), may, "{role}");
+        socket.unsubscribe("news").unwrap();
+    }
+    let _ = session.poll_transmit(&mut Context::from_waker(Waker::noop()), now());
+    assert_eq!(session.status(), crate::ws::Status::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_knows_who_it_is_needs_no_first_message() {
+    let never = async |_: Credentials| std::future::pending().await;
+    let hub = hub(Authentication::new(never).first_message());
+    let request = Request::let_in(&hub, &Head::websocket()).unwrap();
+    let request = request.identify(Identity::new("alice")).unwrap();
+    let (_, session, socket) = request.open_with_socket(now()).unwrap();
+    assert!(session.is_admitted());
+    assert_eq!(socket.identity().unwrap().subject(), "alice");
 }
 
 #[tokio::test(start_paused = true)]
