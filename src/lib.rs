@@ -29,7 +29,8 @@
 //! # async fn main_() -> std::io::Result<()> {
 //! let app = Router::new().route("/prices", get(prices)).route("/chat", get(chat));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! axum::serve(listener, app.with_state(Hub::new())).await
+//! let hub = Hub::new();
+//! realtime::axum::serve(listener, &hub, app.with_state(hub.clone()), std::future::pending()).await
 //! # }}
 //! ```
 //!

@@ -23,6 +23,9 @@ use crate::response::Refused;
 /// A message may have [`Limits::message_bytes`](realtime_core::Limits::message_bytes) of the hub. After
 /// a Close of ours actix-ws closes the connection without waiting for the client's.
 ///
+/// Only the number of connections in all is checked. The origin, who it is and how many connections its
+/// address has are the application's to check before the upgrade; tell the hub with `identify`.
+///
 /// # Errors
 /// [`Refused`] when too many connections are open.
 pub fn attach(

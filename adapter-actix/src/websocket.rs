@@ -39,7 +39,8 @@ impl WebSocketUpgrade {
     /// client sends is discarded.
     ///
     /// # Errors
-    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    /// [`Refused`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<HttpResponse, Refused> {
         let (answer, session) = driver::open(self.request.subscribe(request))?;
         Ok(accepted(&answer, ByteStream::<_, LocalBoxHandler>::new(self.payload, session, None)))
@@ -51,7 +52,8 @@ impl WebSocketUpgrade {
     /// error or panicked. When the connection is lost, [`Socket::recv`] gives `None`.
     ///
     /// # Errors
-    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    /// [`Refused`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full.
     pub fn run<F, R>(self, handler: F) -> Result<HttpResponse, Refused>
     where
         F: FnOnce(Socket) -> R + 'static,

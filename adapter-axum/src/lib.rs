@@ -23,9 +23,16 @@
 //! # async fn main_() -> std::io::Result<()> {
 //! let app = Router::new().route("/prices", get(prices)).route("/chat", get(chat));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! axum::serve(listener, app.with_state(Hub::new())).await
+//! let hub = Hub::new();
+//! realtime_axum::serve(listener, &hub, app.with_state(hub.clone()), std::future::pending()).await
 //! # }
 //! ```
+//!
+//! [`serve`] does what `axum::serve` leaves open: that waits for a request's head for ever, and tells no
+//! addresses unless the service is made by `into_make_service_with_connect_info`, without which there
+//! are no limits per address. A server that speaks TLS itself puts
+//! [`Scheme::Https`](realtime_core::Scheme) into each request's extensions, or its own pages are of
+//! another origin.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "attach")]

@@ -36,7 +36,8 @@ impl Sse {
     /// Answers with the stream of a topic, of several, or as a [`Subscribe`] says.
     ///
     /// # Errors
-    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    /// [`Refused`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<Response, Refused> {
         Ok(self.request.stream(request)?.map(Body::new))
     }

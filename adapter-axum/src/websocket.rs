@@ -43,7 +43,8 @@ impl WebSocketUpgrade {
     /// client sends is discarded.
     ///
     /// # Errors
-    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    /// [`Refused`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full.
     pub fn stream(self, request: impl Into<Subscribe>) -> Result<Response, Refused> {
         Ok(self.request.stream(request)?.map(Body::new))
     }
@@ -54,7 +55,8 @@ impl WebSocketUpgrade {
     /// error or panicked. When the connection is lost, [`Socket::recv`] gives `None`.
     ///
     /// # Errors
-    /// [`Refused`] when a topic's name is not valid or too many are asked for.
+    /// [`Refused`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full.
     pub fn run<F, R>(self, handler: F) -> Result<Response, Refused>
     where
         F: FnOnce(Socket) -> R + Send + 'static,

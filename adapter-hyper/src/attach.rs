@@ -24,6 +24,9 @@ use crate::response::Refused;
 ///
 /// The socket's own limits apply to what comes in, and it answers pings itself.
 ///
+/// Only the number of connections in all is checked. The origin, who it is and how many connections its
+/// address has are the application's to check before the upgrade; tell the hub with `identify`.
+///
 /// # Errors
 /// [`Refused`] when too many connections are open.
 pub fn attach<S>(hub: &Hub, socket: WebSocketStream<S>) -> Result<Attached<Transport<S>>, Refused>

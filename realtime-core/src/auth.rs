@@ -191,7 +191,10 @@ impl AuthenticateError {
 
 /// Decides what an identity may do with a topic.
 ///
-/// It is asked often and must not block: load what it needs in [`Authenticate`], into
+/// It is asked when a connection subscribes, when a pattern comes to match a topic, for every
+/// [`Socket::publish`](crate::ws::Socket::publish), and for all of a connection's topics when its
+/// identity is refreshed. Nothing is asked again when only your data changes: for that there is
+/// [`Hub::disconnect`](crate::Hub::disconnect). It must not panic and must not block: load what it needs in [`Authenticate`], into
 /// [`Identity::with`]. A closure is one: `|identity: Option<&Identity>, action, topic| …`.
 pub trait Authorize: Send + Sync + 'static {
     /// Whether `identity`, `None` for a connection without, may do `action` with `topic`.

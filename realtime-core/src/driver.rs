@@ -17,6 +17,8 @@ mod body;
 mod byte_stream;
 mod connection;
 mod handler;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod messages;
 mod open;
 

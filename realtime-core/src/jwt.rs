@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::auth::{Authenticate, AuthenticateError, Authenticated, Credentials, Identity};
+use crate::auth::{AuthenticateError, Credentials, Identity};
 
 mod claims;
 mod key;
@@ -174,7 +174,17 @@ impl Jwt {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Whose token it is, `now` since the Unix epoch.
+    /// Whose token it is, at `now` since the Unix epoch.
+    pub(crate) fn authenticate_at(
+        &self,
+        credentials: &Credentials,
+        now: Duration,
+    ) -> Result<Identity, AuthenticateError> {
+        let outcome = self.check(credentials.token.expose(), now);
+        outcome.map_err(|refused| AuthenticateError::invalid(refused.reason()))
+    }
+
+    /// Whose token it is, at `now` since the Unix epoch.
     fn check(&self, token: &str, now: Duration) -> Result<Identity, Refused> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refused::TooLong);
@@ -217,14 +227,6 @@ impl Jwt {
             }
         }
         Err(refused)
-    }
-}
-
-impl Authenticate for Jwt {
-    fn authenticate(&self, credentials: Credentials) -> Authenticated {
-        let now = Duration::from_secs(jsonwebtoken::get_current_timestamp());
-        let outcome = self.check(credentials.token.expose(), now);
-        Authenticated::Now(outcome.map_err(|refused| AuthenticateError::invalid(refused.reason())))
     }
 }
 

@@ -33,7 +33,8 @@ pub struct Limits {
     /// than a sixteenth of a topic's default retention.
     pub event_bytes: usize,
     /// How long a client may take to send a request's head, where one of our `serve` helpers or
-    /// `configure` sets up the server. Default: 10 s.
+    /// `configure` sets up the server; `axum::serve` alone waits for ever. Until the head has come, a
+    /// connection counts nowhere but in the descriptors. Default: 10 s.
     pub header_deadline: Duration,
     /// Bytes of a request's headers and query. Default: 16 KiB, room for cookies.
     pub header_bytes: usize,

@@ -42,6 +42,10 @@ impl OriginPolicy {
     /// that others can register, like `https://*.github.io`. An international name is written in
     /// punycode.
     ///
+    /// A page of another origin that reads an event stream with `Authorization` asks by `OPTIONS`
+    /// first, so route that to the endpoint too, like `any(prices)` in axum or `web::route()` in
+    /// actix-web.
+    ///
     /// # Errors
     /// [`OriginError`] when one of them is not an origin, or stands for everybody.
     pub fn allow<I>(origins: I) -> Result<Self, OriginError>

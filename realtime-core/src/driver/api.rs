@@ -36,7 +36,8 @@ impl Hub {
         self.publish_at(topic, event, now())
     }
 
-    /// Subscribes to a topic, to several, or as a [`Subscribe`] says.
+    /// Subscribes to a topic, to several, or as a [`Subscribe`] says. It is the server's own: nobody is
+    /// asked whether it is permitted.
     ///
     /// # Errors
     /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics than are allowed.
@@ -71,7 +72,8 @@ impl Subscription {
     /// Adds a topic from its next event on. Nothing changes when it is there already.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a topic name that is not valid or not permitted, more topics than are
+    /// allowed, a full table.
     pub fn add<T>(&mut self, topic: T) -> Result<(), SubscribeError>
     where
         T: TryInto<TopicName>,
@@ -126,7 +128,8 @@ impl Socket {
 
     /// Refreshes the connection's identity with a token that came by a message of the application's
     /// own; see [`Authentication::first_message`](crate::Authentication::first_message) for one of
-    /// ours. What the connection is subscribed to is decided anew.
+    /// ours. What the connection may do is decided anew: a topic that was subscribed by its name and is
+    /// no longer permitted closes it with 4403.
     ///
     /// # Errors
     /// [`RefreshError`]: the token proves no identity, or another than the connection's. The
@@ -144,7 +147,8 @@ impl Socket {
     /// publishes to it after this call comes back.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a topic name that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a topic name that is not valid or not permitted, more topics than are
+    /// allowed, a full table.
     pub fn subscribe<T>(&mut self, topic: T) -> Result<(), SubscribeError>
     where
         T: TryInto<TopicName>,

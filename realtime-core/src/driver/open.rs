@@ -53,8 +53,8 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// why it did. What the client sends is discarded.
     ///
     /// # Errors
-    /// [`Rejection`] when a topic's name is not valid or too many are asked for; the socket is
-    /// dropped.
+    /// [`Rejection`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full; the socket is dropped.
     ///
     /// # Cancel safety
     /// Dropping this drops the connection.
@@ -66,8 +66,8 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// Runs `handler` with the connection, until that has ended; tells why it did.
     ///
     /// # Errors
-    /// [`Rejection`] when a topic's name is not valid or too many are asked for; the socket is
-    /// dropped.
+    /// [`Rejection`]: 400 for topics or patterns that are not valid or too many, 403 for a topic that is
+    /// not permitted, 503 when the hub's table is full; the socket is dropped.
     ///
     /// # Cancel safety
     /// Dropping this drops the connection and the handler.

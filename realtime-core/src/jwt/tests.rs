@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::auth::{Authenticate, Authenticated};
 use crate::auth::{CredentialSource, Token};
 
 mod keys;

@@ -91,6 +91,9 @@ impl Subscribe {
     ///
     /// A name never becomes a pattern: `Subscribe::to("rooms.*")` is an error. So what a client
     /// asks for by name stays within what you allow it.
+    /// Topics that a connection's identity may not have are left out, silently; by their name they are
+    /// an error. Resuming after an id starts with a [`Reset`](crate::Reset) when any topic of the hub,
+    /// matching or not, has been removed with a later event.
     ///
     /// ```
     /// # use realtime_core::{Hub, Subscribe, SubscribeError};
