@@ -250,6 +250,34 @@ async fn what_a_handler_may_is_decided_anew_as_soon_as_it_has_refreshed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_refreshes_at_once_the_last_one_counts_and_they_take_no_stack() {
+    let check = async |credentials: Credentials| {
+        Ok(Identity::new("alice").with(credentials.token.expose().to_owned()))
+    };
+    let hub = Hub::builder()
+        .authentication(Authentication::new(check).optional())
+        .authorize(|identity: Option<&Identity>, _, topic: &crate::TopicName| {
+            let role = identity.and_then(Identity::get::<String>);
+            role.is_some_and(|role| role == "admin") || topic.as_str() == "a.public"
+        })
+        .build()
+        .unwrap();
+    let request = Request::let_in(&hub, &Head::websocket()).unwrap().format(Format::Raw);
+    let request = request.subscribe(crate::Subscribe::pattern("a.*"));
+    let (_, mut session, mut socket) = request.open_with_socket(now()).unwrap();
+    for role in ["admin", "user"].repeat(20_000) {
+        socket.refresh(crate::Token::new(role)).await.unwrap();
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = session.poll_transmit(&mut cx, now());
+    hub.publish("a.secret", Event::text("secret")).await.unwrap();
+    hub.publish("a.public", Event::text("public")).await.unwrap();
+    let _ = session.poll_transmit(&mut cx, now());
+    let written: Vec<u8> = session.chunks().flatten().copied().collect();
+    assert_eq!(written, b"\x81\x06public");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_knows_who_it_is_needs_no_first_message() {
     let never = async |_: Credentials| std::future::pending().await;
     let hub = hub(Authentication::new(never).first_message());

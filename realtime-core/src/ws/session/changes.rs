@@ -24,16 +24,10 @@ impl Session {
 
     /// Decides anew which topics may be followed, by the handler too; see
     /// [`Subscription::set_permission`].
-    pub(super) fn set_permission(
-        &mut self,
-        permission: Option<Permission>,
-        now: Instant,
-    ) -> Vec<TopicName> {
+    pub(super) fn set_permission(&mut self, permission: Option<Permission>) -> Vec<TopicName> {
         if let Some(shared) = &self.shared {
             shared.set_permission(permission.clone());
         }
-        // What the handler has asked for so far is decided anew with the rest.
-        self.apply_changes(now);
         self.subscription.set_permission(permission)
     }
 
@@ -50,12 +44,14 @@ impl Session {
         }
     }
 
+    /// Does what the handler has asked for. However often it has refreshed, what may be followed is
+    /// decided once, when all is done.
     pub(super) fn apply_changes(&mut self, now: Instant) {
         let mut changed = false;
         while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
             changed = true;
             match change {
-                Change::Identity(established) => self.establish(*established, now),
+                Change::Identity(established) => self.refresh(*established, now),
                 Change::Join(joined) => self.subscription.attach(joined),
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
@@ -66,6 +62,7 @@ impl Session {
                 }
             }
         }
+        self.permit_again_if_due(now);
         // Patterns bring topics without being asked.
         if (changed || self.subscription.patterns().next().is_some())
             && let Some(shared) = &self.shared

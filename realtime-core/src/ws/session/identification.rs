@@ -27,6 +27,8 @@ pub(super) struct Identification {
     check: Check,
     /// Whether the peer is known and may not have what the connection is for.
     is_refused: bool,
+    /// Whether what the identity may follow is yet to be decided.
+    is_undecided: bool,
     /// Whether messages may carry tokens.
     takes_tokens: bool,
 }
@@ -53,7 +55,13 @@ impl Identification {
     pub(super) fn done(hub: &Hub) -> Self {
         let authentication = hub.config().authentication.as_ref();
         let takes_tokens = authentication.is_some_and(|it| it.first_message.is_some());
-        Self { waiting: None, check: Check::None, is_refused: false, takes_tokens }
+        Self {
+            waiting: None,
+            check: Check::None,
+            is_refused: false,
+            is_undecided: false,
+            takes_tokens,
+        }
     }
 
     /// Of a connection whose peer has yet to say who it is, for what is to follow then.
@@ -130,21 +138,28 @@ impl Session {
         }
     }
 
-    /// Gives the connection an identity, in place of the one before.
-    pub(super) fn establish(&mut self, established: Established, now: Instant) {
-        let refreshed = self.admission.refresh(established).map_err(CloseCause::from);
+    /// Gives the connection an identity, the first or one in place of that before.
+    fn establish(&mut self, established: Established, now: Instant) {
+        let Some(waiting) = self.identification.waiting.take() else {
+            self.refresh(established, now);
+            // What the handler has asked for so far is decided anew with the rest.
+            return self.apply_changes(now);
+        };
+        let agreed = self.admission.refresh(established).map_err(CloseCause::from);
         if let Some(shared) = &self.shared {
             shared.set_identity(self.admission.identity().cloned());
         }
-        let waiting = self.identification.waiting.take();
-        let is_first = waiting.is_some();
-        let agreed = refreshed.and_then(|()| match waiting {
-            Some(waiting) => self.begin(*waiting, now),
-            None => self.permit_again(now),
-        });
-        if let Err(cause) = agreed {
-            self.identification.is_refused = is_first;
+        if let Err(cause) = agreed.and_then(|()| self.begin(*waiting, now)) {
+            self.identification.is_refused = true;
             self.turn_away(cause, now);
+        }
+    }
+
+    /// Puts an identity in place of the one before; what it may follow is yet to be decided.
+    pub(super) fn refresh(&mut self, established: Established, now: Instant) {
+        match self.admission.refresh(established) {
+            Ok(()) => self.identification.is_undecided = true,
+            Err(error) => self.turn_away(error.into(), now),
         }
     }
 
@@ -210,12 +225,17 @@ impl Session {
         Ok(())
     }
 
-    /// Asks anew for the topics that the connection has.
-    fn permit_again(&mut self, now: Instant) -> Result<(), CloseCause> {
-        let forbidden = self.set_permission(self.admission.permission(), now);
-        match forbidden.into_iter().next() {
-            None => Ok(()),
-            Some(topic) => Err(SubscribeError::Forbidden { topic }.into()),
+    /// Asks anew for the topics that the connection has, if its identity is another than before.
+    pub(super) fn permit_again_if_due(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.identification.is_undecided) {
+            return;
+        }
+        if let Some(shared) = &self.shared {
+            shared.set_identity(self.admission.identity().cloned());
+        }
+        let forbidden = self.set_permission(self.admission.permission());
+        if let Some(topic) = forbidden.into_iter().next() {
+            self.turn_away(SubscribeError::Forbidden { topic }.into(), now);
         }
     }
 
