@@ -19,6 +19,10 @@ impl Session {
         }
         if self.unread.is_empty() {
             let rest = self.decode(input, now);
+            // Of a peer that is not known yet no more is kept than of its first message.
+            if !self.is_admitted() && rest.len() > self.hub().config().limits.first_message_bytes {
+                return self.fail(CloseCause::TooFast, now);
+            }
             self.unread = Bytes::copy_from_slice(rest);
         } else {
             self.unread = [&self.unread, input].concat().into();

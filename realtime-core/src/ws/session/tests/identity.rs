@@ -72,6 +72,16 @@ fn what_follows_the_first_message_waits_and_then_reaches_the_handler() {
 }
 
 #[test]
+fn little_is_kept_of_what_a_peer_sends_before_it_is_known() {
+    for (bytes, is_kept) in [(8 * 1024 - 8, true), (9 * 1024, false)] {
+        let mut rig = waiting();
+        rig.client([Sent::text(r#"{"token":"x"}"#), Sent::binary(vec![0; bytes])]);
+        let closed = rig.written().pop();
+        assert_eq!(closed, (!is_kept).then(|| close(4429, "too fast")), "{bytes}");
+    }
+}
+
+#[test]
 fn who_sends_something_else_first_is_closed_with_4401() {
     for frame in [Sent::text("hello"), Sent::binary("x"), Sent::text("{}"), Sent::text("")] {
         let mut rig = waiting();
