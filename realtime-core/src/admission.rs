@@ -150,6 +150,9 @@ impl Admission {
     /// Gives the connection an identity, in place of the one that it had.
     pub(crate) fn establish(&mut self, established: Established) -> Result<(), NotEstablished> {
         let Established { identity, expires_at, checking } = established;
+        if self.principal().is_some_and(Principal::is_revoked) {
+            return Err(NotEstablished::Revoked);
+        }
         // The place of the one before is free for the new one.
         self.principal = None;
         let max = self.hub.config().limits.connections_per_subject;

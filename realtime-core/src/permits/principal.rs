@@ -43,6 +43,10 @@ impl Principal {
         self.expires_at
     }
 
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.permit.is_revoked()
+    }
+
     /// Puts off the end. The caller has seen to it that the subject is the same.
     pub(crate) fn refresh(&mut self, identity: Identity, expires_at: Option<Instant>) {
         self.identity = identity;

@@ -139,6 +139,11 @@ pub(crate) struct SubjectPermit {
 }
 
 impl SubjectPermit {
+    /// Whether the identity has been revoked.
+    pub(crate) fn is_revoked(&self) -> bool {
+        lock(&self.revocation.state).reason.is_some()
+    }
+
     /// Ready, with the reason, once the identity has been revoked; until then the task is woken by
     /// it.
     pub(crate) fn poll_revoked(&self, cx: &Context<'_>) -> Poll<ByteString> {

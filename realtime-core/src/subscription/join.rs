@@ -34,8 +34,16 @@ impl Hub {
         names.iter().try_for_each(|name| permitted.check(name))?;
         let (names, patterns) = (without_repeats(names), without_repeats(patterns));
         let room = max.saturating_sub(names.len() + patterns.len());
-        let named: Vec<_> =
-            names.iter().map(|name| self.topic(name, now)).collect::<Result<_, _>>()?;
+        let mut named = Vec::with_capacity(names.len());
+        for name in &names {
+            match self.topic(name, now) {
+                Ok(topic) => named.push(topic),
+                Err(full) => {
+                    named.iter().for_each(|topic| self.left(topic));
+                    return Err(full.into());
+                }
+            }
+        }
         let followed: Vec<_> =
             patterns.into_iter().map(|pattern| Followed::new(self, pattern)).collect();
         // Read before any topic is joined: what is published meanwhile has a higher sequence. And

@@ -250,6 +250,16 @@ async fn what_a_handler_may_is_decided_anew_as_soon_as_it_has_refreshed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_revoked_stays_so_though_a_handler_identifies_it_again() {
+    let check = async |_: Credentials| Ok(Identity::new("alice"));
+    let hub = hub(Authentication::new(check));
+    let request = accept_event_stream(&hub, &bearer("x")).await.unwrap();
+    assert_eq!(hub.disconnect("alice", "banned"), 1);
+    assert_eq!(request.identify(Identity::new("alice")).unwrap_err().status(), 401);
+    assert_eq!((hub.stats().identities, hub.stats().connections_sse), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_many_refreshes_at_once_the_last_one_counts_and_they_take_no_stack() {
     let check = async |credentials: Credentials| {
         Ok(Identity::new("alice").with(credentials.token.expose().to_owned()))

@@ -93,3 +93,11 @@ fn an_id_is_nothing_to_a_subscription_without_topics() {
     assert!(read(&mut subscription, 1, now).is_empty(), "no reset");
     assert_eq!(hub.stats().resets, 0);
 }
+
+#[test]
+fn a_subscription_that_does_not_fit_leaves_none_of_its_topics() {
+    let now = Instant::now();
+    let hub = build(|hub| hub.limits(|limits| limits.topics = 2));
+    assert!(hub.subscribe_at(["a", "b", "c"], now).is_err());
+    assert_eq!(hub.stats().topics, 0);
+}
