@@ -45,6 +45,6 @@ mod websocket;
 #[cfg(feature = "attach")]
 pub use attach::{Transport, attach};
 pub use response::Refused;
-pub use serve::configure;
+pub use serve::{configure, configure_socket};
 pub use sse::Sse;
 pub use websocket::WebSocketUpgrade;

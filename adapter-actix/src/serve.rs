@@ -1,6 +1,6 @@
 //! A server that is set up as the library needs it.
 
-use std::fmt;
+use std::{any::Any, fmt};
 
 use actix_http::Request;
 use actix_service::IntoServiceFactory;
@@ -10,8 +10,11 @@ use actix_web::{
     dev::{AppConfig, Response, Service, ServiceFactory},
 };
 use realtime_core::Hub;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use {actix_web::rt::net::TcpStream, socket2::SockRef};
 
-/// Sets a server up for event streams and WebSockets.
+/// Sets a server up for event streams and WebSockets. Call it before `bind` and its like, which take
+/// the settings as they are then.
 ///
 /// | setting | why |
 /// |---|---|
@@ -19,6 +22,7 @@ use realtime_core::Hub;
 /// | `h1_allow_half_closed` false | a client that goes away is noticed at once, also by an event stream that has nothing to send |
 /// | `tcp_nodelay` true | a small message does not wait until the one before is acknowledged, which clients put off for 40 ms |
 /// | `client_request_timeout` | a request's head has to come within [`Limits::header_deadline`](realtime_core::Limits::header_deadline) |
+/// | `on_connect` | each socket is set up by [`configure_socket`]; call that from your own, if you have one |
 pub fn configure<F, I, S, B>(server: HttpServer<F, I, S, B>, hub: &Hub) -> HttpServer<F, I, S, B>
 where
     F: Fn() -> I + Send + Clone + 'static,
@@ -31,9 +35,32 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
+    let limits = hub.config().limits;
+    let hub = hub.clone();
     server
+        .on_connect(move |connection, _| configure_socket(connection, &hub))
         .client_disconnect_timeout(Default::default())
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
-        .client_request_timeout(hub.config().limits.header_deadline)
+        .client_request_timeout(limits.header_deadline)
+}
+
+/// Sets a connection's socket up, as [`configure`] does for its own: little waits in the kernel
+/// ([`Limits::unsent_bytes`](realtime_core::Limits::unsent_bytes)), and a peer that takes or
+/// acknowledges nothing for [`Limits::write_deadline`](realtime_core::Limits::write_deadline) is cut by
+/// the kernel (`TCP_USER_TIMEOUT`). Both are there on Linux and Android.
+///
+/// `connection` is what [`HttpServer::on_connect`] gives. One that is no plain TCP socket is left as it
+/// is: for TLS, set the listener's socket up, from which the others inherit.
+pub fn configure_socket(connection: &dyn Any, hub: &Hub) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(socket) = connection.downcast_ref::<TcpStream>() {
+        let limits = &hub.config().limits;
+        let socket = SockRef::from(socket);
+        // One that can't be set up is a connection that is gone; reading tells.
+        let _ = socket.set_tcp_notsent_lowat(limits.unsent_bytes);
+        let _ = socket.set_tcp_user_timeout(Some(limits.write_deadline));
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (connection, hub);
 }

@@ -33,7 +33,6 @@ fn start(hub: Hub) -> Server {
             server.await.expect("a server");
         });
     })
-    .without_write_deadline()
 }
 
 fn router(app: &mut ServiceConfig) {

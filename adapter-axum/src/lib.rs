@@ -45,6 +45,7 @@ mod websocket;
 
 #[cfg(feature = "attach")]
 pub use attach::{Transport, attach};
+pub use realtime_hyper::configure_socket;
 pub use response::Refused;
 pub use serve::serve;
 pub use sse::Sse;

@@ -9,8 +9,9 @@ use axum::{
     extract::{RawQuery, State, ws},
     response::Response,
     routing::{any, get},
+    serve::ListenerExt,
 };
-use realtime_axum::{Refused, Sse, WebSocketUpgrade, attach};
+use realtime_axum::{Refused, Sse, WebSocketUpgrade, attach, configure_socket};
 use realtime_core::{
     Hub, Subscribe,
     ws::{Format, Socket},
@@ -25,6 +26,8 @@ mod framework {
 
     fn start(hub: Hub) -> Server {
         Server::on_tokio(async move |listener, stop| {
+            let socket_hub = hub.clone();
+            let listener = listener.tap_io(move |socket| configure_socket(socket, &socket_hub));
             // Its graceful shutdown waits for open streams, for ever.
             let service = router(hub).into_make_service_with_connect_info::<SocketAddr>();
             tokio::select! {

@@ -49,6 +49,6 @@ mod websocket;
 pub use attach::{Transport, attach};
 pub use head::PeerAddr;
 pub use response::{Body, Refused};
-pub use serve::{serve, serve_service};
+pub use serve::{configure_socket, serve, serve_service};
 pub use sse::Sse;
 pub use websocket::WebSocketUpgrade;

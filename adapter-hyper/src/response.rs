@@ -20,7 +20,7 @@ pub struct Body(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Bytes),
-    EventStream(Box<driver::Body>),
+    EventStream(driver::Body),
 }
 
 impl Body {
@@ -35,7 +35,7 @@ impl Body {
     }
 
     pub(crate) fn event_stream(body: driver::Body) -> Self {
-        Self(Kind::EventStream(Box::new(body)))
+        Self(Kind::EventStream(body))
     }
 }
 
@@ -51,7 +51,7 @@ impl http_body::Body for Body {
             Kind::Whole(bytes) => {
                 Poll::Ready(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()))
             }
-            Kind::EventStream(body) => Pin::new(&mut **body).poll_next(cx),
+            Kind::EventStream(body) => Pin::new(body).poll_next(cx),
         };
         bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }

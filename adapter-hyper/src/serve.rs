@@ -17,7 +17,11 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use realtime_core::{Hub, driver};
+use realtime_core::{
+    Hub,
+    driver::{self, WriteDeadline},
+};
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,11 +33,6 @@ use crate::{
     response::{Body, Refused},
 };
 
-/// How many bytes that are not sent yet the kernel takes for a connection before it calls the socket
-/// full. With its own default, megabytes, a client that reads steadily but slowly would look for a
-/// long time as if it took nothing, and what it gets would be old.
-const UNSENT_BYTES: u32 = 16 * 1024;
-
 /// The least that a connection's buffer holds, of which the head is a part: as much as an event stream
 /// gives at once.
 const HEAD_BUFFER_BYTES: usize = 64 * 1024;
@@ -42,7 +41,9 @@ const HEAD_BUFFER_BYTES: usize = 64 * 1024;
 ///
 /// Connections can be upgraded, a request's head has to come within
 /// [`Limits::header_deadline`](realtime_core::Limits::header_deadline) and holds a bounded buffer
-/// meanwhile, and small writes are not delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
+/// meanwhile, a client that takes nothing for
+/// [`Limits::write_deadline`](realtime_core::Limits::write_deadline) is cut, and small writes are not
+/// delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
@@ -100,7 +101,8 @@ where
                 continue;
             }
         };
-        set_up(&socket);
+        configure_socket(&socket, hub);
+        let socket = WriteDeadline::new(socket, limits.write_deadline);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr(peer));
@@ -113,9 +115,21 @@ where
     }
 }
 
-/// Sets a connection's socket up. One that can't be is a connection that is gone; reading tells.
-pub(crate) fn set_up(socket: &TcpStream) {
+/// Sets a connection's socket up, as [`serve`] does for its own: small writes are not delayed, little
+/// waits in the kernel ([`Limits::unsent_bytes`](realtime_core::Limits::unsent_bytes)), and a peer that
+/// takes or acknowledges nothing for
+/// [`Limits::write_deadline`](realtime_core::Limits::write_deadline) is cut by the kernel
+/// (`TCP_USER_TIMEOUT`). The last two are there on Linux and Android.
+pub fn configure_socket(socket: &TcpStream, hub: &Hub) {
+    // One that can't be set up is a connection that is gone; reading tells.
     let _ = socket.set_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
+    {
+        let limits = &hub.config().limits;
+        let socket = SockRef::from(socket);
+        let _ = socket.set_tcp_notsent_lowat(limits.unsent_bytes);
+        let _ = socket.set_tcp_user_timeout(Some(limits.write_deadline));
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = hub;
 }

@@ -7,7 +7,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use realtime_core::{
     Hub, Rejection, Subscribe, driver,
-    driver::{Admitting, BoxHandler, Connection},
+    driver::{Admitting, BoxHandler, Connection, WriteDeadline},
     ws,
     ws::{CloseCause, Outcome, Session, Socket},
 };
@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     head::Head,
     response::{Body, Refused, accepted},
-    serve::set_up,
+    serve::configure_socket,
 };
 
 /// A WebSocket handshake that has been let in.
@@ -115,12 +115,17 @@ where
         };
         // Not every server does so: a small message must not wait until the one before is
         // acknowledged.
-        set_up(&io);
+        configure_socket(&io, session.hub());
         run(io, &early, session, handler);
     });
 }
 
 fn plain_socket(upgraded: Upgraded) -> Result<(TcpStream, bytes::Bytes), Upgraded> {
+    let upgraded = match upgraded.downcast::<TokioIo<WriteDeadline<TcpStream>>>() {
+        // The session has a deadline of its own.
+        Ok(parts) => return Ok((parts.io.into_inner().into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,

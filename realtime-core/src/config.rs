@@ -87,8 +87,6 @@ pub struct WebSocketConfig {
     pub ping_interval: Duration,
     /// How long after a ping the peer may stay silent; any frame counts as life. Default: 10 s.
     pub pong_deadline: Duration,
-    /// How long the socket may refuse all bytes of a write. Default: 10 s.
-    pub write_deadline: Duration,
     /// How long the closing handshake may take, TCP's part included. Default: 5 s.
     pub close_deadline: Duration,
 }
@@ -98,7 +96,6 @@ impl Default for WebSocketConfig {
         Self {
             ping_interval: Duration::from_secs(30),
             pong_deadline: Duration::from_secs(10),
-            write_deadline: Duration::from_secs(10),
             close_deadline: Duration::from_secs(5),
         }
     }
@@ -132,11 +129,12 @@ impl Config {
         }
         let durations = [
             ("limits.header_deadline", limits.header_deadline),
+            ("limits.write_deadline", limits.write_deadline),
+            ("limits.stall_deadline", limits.stall_deadline),
             ("sse.retry", self.sse.retry),
             ("sse.heartbeat", self.sse.heartbeat),
             ("websocket.ping_interval", self.websocket.ping_interval),
             ("websocket.pong_deadline", self.websocket.pong_deadline),
-            ("websocket.write_deadline", self.websocket.write_deadline),
             ("websocket.close_deadline", self.websocket.close_deadline),
         ];
         if let Some((field, _)) = durations.iter().find(|(_, value)| value.is_zero()) {

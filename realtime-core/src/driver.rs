@@ -8,7 +8,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 mod admit;
@@ -17,10 +17,12 @@ mod body;
 mod byte_stream;
 mod connection;
 mod handler;
+mod held;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod messages;
 mod open;
+mod write_deadline;
 
 pub use admit::{Admitting, accept_event_stream, accept_websocket};
 pub use body::Body;
@@ -29,6 +31,7 @@ pub use connection::Connection;
 pub use handler::{BoxHandler, LocalBoxHandler, handler};
 pub use messages::{Closed, MessageTransport, Messages, Outgoing};
 pub use open::{Attached, after_accept_error, attach, open, open_with_socket};
+pub use write_deadline::WriteDeadline;
 
 /// How many rounds of reading and writing one poll does before it lets other tasks run.
 const ROUNDS_PER_POLL: usize = 16;
@@ -37,6 +40,11 @@ const ROUNDS_PER_POLL: usize = 16;
 #[expect(clippy::disallowed_methods, reason = "the one place where core reads a clock")]
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// `Duration::MAX` stands for never.
+fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 /// A timer that is set again only when it has to ring earlier than it is set to.
@@ -49,6 +57,12 @@ struct Timer {
 }
 
 impl Timer {
+    /// Whether it is set and is to ring by `deadline`, whoever it rings for.
+    fn is_set_before(&self, deadline: Instant) -> bool {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() <= deadline)
+    }
+
     /// Ready when `deadline` has passed; otherwise the task is woken no later than then.
     #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {

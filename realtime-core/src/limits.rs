@@ -36,6 +36,25 @@ pub struct Limits {
     /// `configure` sets up the server; `axum::serve` alone waits for ever. Until the head has come, a
     /// connection counts nowhere but in the descriptors. Default: 10 s.
     pub header_deadline: Duration,
+    /// How long a client's socket may take no byte of what is to be written. Default: 10 s.
+    ///
+    /// It holds for every WebSocket on axum and hyper, and for all that goes over sockets which one of
+    /// our `serve` helpers, actix's `configure` or `configure_socket` has set up, or over IO that is
+    /// wrapped in [`WriteDeadline`](crate::driver::WriteDeadline).
+    pub write_deadline: Duration,
+    /// How many bytes that are not sent yet the kernel takes for a connection before it calls the
+    /// socket full (`TCP_NOTSENT_LOWAT`), where a socket is set up by us. Default: 16 KiB. With the
+    /// kernel's own, megabytes, a client that reads steadily but slowly would look for a long time as
+    /// if it took nothing, and what it gets would be old.
+    pub unsent_bytes: u32,
+    /// How long a framework may sit on a response's body without asking it for more. Then the client
+    /// can't have taken what it was given, at most 64 KiB or one event and what the framework itself
+    /// buffers, and the stream's subscription and permits are given back; so they are when the
+    /// subscription lags past its limit meanwhile. Default: 60 s, so that a client which takes 2 KiB
+    /// per second is left alone.
+    ///
+    /// It is for what a write deadline can't reach: event streams, and WebSockets on actix.
+    pub stall_deadline: Duration,
     /// Bytes of a request's headers and query. Default: 16 KiB, room for cookies.
     pub header_bytes: usize,
     /// Bytes of the first WebSocket message where that has to authenticate. Default: 8 KiB, the
@@ -71,6 +90,9 @@ impl Default for Limits {
             topics_per_subscription: 128,
             event_bytes: 64 * 1024,
             header_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
+            unsent_bytes: 16 * 1024,
+            stall_deadline: Duration::from_secs(60),
             header_bytes: 16 * 1024,
             first_message_bytes: 8 * 1024,
             messages: Rate::per_second(256).burst(1024),

@@ -12,6 +12,7 @@ use bytestring::ByteString;
 use crate::{
     admission::Admission,
     config::SseConfig,
+    hub::Hub,
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
     stats::add,
@@ -58,6 +59,21 @@ impl EventStream {
     pub fn deadline(&self) -> Instant {
         let expires_at = self.admission.principal().and_then(Principal::expires_at);
         expires_at.map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
+    }
+
+    /// The hub.
+    pub(crate) fn hub(&self) -> &Hub {
+        self.subscription.hub()
+    }
+
+    /// Whether its subscription is to be cut for its lag.
+    pub(crate) fn is_lagging(&self, now: Instant) -> bool {
+        self.subscription.is_lagging(now)
+    }
+
+    /// Takes word that it is given up, because nobody takes what it gives.
+    pub(crate) fn stalled(&mut self) {
+        add(&self.hub().counters().slow_disconnects, 1);
     }
 
     /// The next bytes: everything that is pending in one piece, up to 64 KiB and one event. `None`

@@ -227,6 +227,18 @@ impl Subscription {
         }
     }
 
+    /// Whether it is to be cut for its lag, by [`Overflow::Disconnect`].
+    pub(crate) fn is_lagging(&self, now: Instant) -> bool {
+        let visible = self.hub.visible();
+        self.policy.overflow == Overflow::Disconnect
+            && self.topics.iter().any(|topic| {
+                let policy = &self.policy;
+                let lag =
+                    topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now));
+                lag.is_some()
+            })
+    }
+
     /// Takes until `take` is full or nothing is left; tells whether it took anything.
     fn take_some(&mut self, take: &mut dyn Take, now: Instant) -> bool {
         if self.has_ended() {

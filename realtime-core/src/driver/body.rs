@@ -3,12 +3,13 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Timer, now};
+use super::held::{Held, Holds};
 use crate::{
     rejection::Rejection,
     sse::{Accepted, EventStream, Request},
@@ -17,11 +18,13 @@ use crate::{
 
 /// The body of an event stream: gives the pending bytes in one piece, a heartbeat when it was silent
 /// for long, and ends when the stream does.
+///
+/// When the framework has not come back for more within
+/// [`Limits::stall_deadline`](crate::Limits::stall_deadline), or the subscription lags past its limit
+/// meanwhile, what the stream holds is given back, though the body still lies with the framework; it
+/// has ended then.
 #[derive(Debug)]
-pub struct Body {
-    stream: EventStream,
-    timer: Timer,
-}
+pub struct Body(Held<EventStream>);
 
 impl Body {
     /// Subscribes and starts the stream.
@@ -32,8 +35,9 @@ impl Body {
         request: Request,
         subscribe: impl Into<Subscribe>,
     ) -> Result<(Accepted, Self), Rejection> {
-        let (accepted, stream) = request.open(subscribe, now())?;
-        Ok((accepted, Self { stream, timer: Timer::default() }))
+        let (accepted, stream) = request.open(subscribe, super::now())?;
+        let stall_deadline = stream.hub().config().limits.stall_deadline;
+        Ok((accepted, Self(Held::new(stream, stall_deadline))))
     }
 }
 
@@ -41,15 +45,28 @@ impl Stream for Body {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let this = &mut *self;
-        loop {
-            let now = now();
-            if let Poll::Ready(bytes) = this.stream.poll_next(cx, now) {
-                return Poll::Ready(bytes);
-            }
-            if this.timer.poll(cx, this.stream.deadline(), now).is_pending() {
-                return Poll::Pending;
-            }
-        }
+        self.0.poll(cx, EventStream::poll_next)
+    }
+}
+
+impl Holds for EventStream {
+    fn deadline(&self) -> Instant {
+        self.deadline()
+    }
+
+    fn is_lagging(&self, now: Instant) -> bool {
+        self.is_lagging(now)
+    }
+
+    fn give_up(&mut self) {
+        self.stalled();
+    }
+}
+
+#[cfg(test)]
+impl Body {
+    /// Tells whether anything of it is left.
+    pub(super) fn watch(&self) -> impl Fn() -> bool + use<> {
+        self.0.watch()
     }
 }

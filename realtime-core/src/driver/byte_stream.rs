@@ -11,7 +11,12 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
+use super::{
+    ROUNDS_PER_POLL,
+    handler::Running,
+    held::{Held, Holds},
+    now,
+};
 use crate::ws::{CloseCause, Session, Status};
 
 /// How many chunks of input one poll takes before it looks at the output.
@@ -26,13 +31,19 @@ pub(super) const QUIET: Duration = Duration::from_millis(20);
 /// when the connection is to be closed.
 ///
 /// A framework that asks for the next chunk when its socket takes more gives back pressure by not
-/// asking.
+/// asking. When it has not asked within [`Limits::stall_deadline`](crate::Limits::stall_deadline), or
+/// the subscription lags past its limit meanwhile, what the session holds is given back, though the
+/// stream still lies with the framework; it has ended then.
 #[derive(Debug)]
 pub struct ByteStream<S, H> {
-    input: S,
+    running: Held<Driven>,
+    beside: Beside<S, H>,
+}
+
+/// What can be given back from any thread.
+#[derive(Debug)]
+struct Driven {
     session: Session,
-    handler: Running<H>,
-    timer: Timer,
     ending: Option<Ending>,
 }
 
@@ -40,6 +51,13 @@ pub struct ByteStream<S, H> {
 struct Ending {
     quiet_at: Instant,
     until: Instant,
+}
+
+/// What stays with the framework.
+#[derive(Debug)]
+struct Beside<S, H> {
+    input: S,
+    handler: Running<H>,
 }
 
 impl<S, H, E> ByteStream<S, H>
@@ -50,20 +68,70 @@ where
 {
     /// Runs `session` on the bytes of `input`.
     pub fn new(input: S, session: Session, handler: Option<H>) -> Self {
-        let handler = Running::new(handler);
-        Self { input, session, handler, timer: Timer::default(), ending: None }
+        let stall_deadline = session.hub().config().limits.stall_deadline;
+        let running = Held::new(Driven { session, ending: None }, stall_deadline);
+        Self { running, beside: Beside { input, handler: Running::new(handler) } }
+    }
+}
+
+impl<S, H, E> Beside<S, H>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    H: Future<Output = CloseCause> + Unpin,
+    E: Into<Box<dyn Error>>,
+{
+    /// The next chunk; `None` when the connection is to be closed.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        Driven { session, ending }: &mut Driven,
+    ) -> Poll<Option<Bytes>> {
+        for _ in 0..ROUNDS_PER_POLL {
+            let now = now();
+            session.handle_timeout(now);
+            let wanted_input = session.wants_input();
+            let input = self.poll_input(cx, session, now);
+            self.handler.run(cx, session, now);
+            if session.poll_transmit(cx, now).is_ready()
+                && let Some(chunk) = session.pop_chunk()
+            {
+                return Poll::Ready(Some(chunk));
+            }
+            if let Status::Ended { linger, .. } = session.status() {
+                self.handler.stop();
+                if linger {
+                    let until = session.close_by(now);
+                    let ending = ending.get_or_insert(Ending { quiet_at: now + QUIET, until });
+                    ready!(self.poll_ending(cx, ending, now));
+                }
+                return Poll::Ready(None);
+            }
+            // The handler may have made room: then nobody waits for input yet.
+            let wants_input_now = !wanted_input && session.wants_input();
+            let is_idle = !wants_input_now && !session.has_presented();
+            if input.is_pending() && is_idle {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Takes input that is there. Ready when it took some.
-    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+    fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        now: Instant,
+    ) -> Poll<()> {
         for taken in 0..CHUNKS_PER_POLL {
-            if !self.session.wants_input() {
+            if !session.wants_input() {
                 return if taken > 0 { Poll::Ready(()) } else { Poll::Pending };
             }
             match Pin::new(&mut self.input).poll_next(cx) {
-                Poll::Ready(Some(Ok(bytes))) => self.session.receive(&bytes, now),
+                Poll::Ready(Some(Ok(bytes))) => session.receive(&bytes, now),
                 Poll::Ready(Some(Err(_)) | None) => {
-                    self.session.receive_eof();
+                    session.receive_eof();
                     return Poll::Ready(());
                 }
                 Poll::Pending => {
@@ -75,16 +143,13 @@ where
     }
 
     /// Discards what still comes, until the peer is silent or gone.
-    fn poll_ending(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let until = self.session.close_by(now);
-        let ending = self.ending.get_or_insert(Ending { quiet_at: now + QUIET, until });
+    fn poll_ending(&mut self, cx: &mut Context<'_>, ending: &mut Ending, now: Instant) -> Poll<()> {
         for _ in 0..CHUNKS_PER_POLL {
             match Pin::new(&mut self.input).poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) => ending.quiet_at = now + QUIET,
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                Poll::Pending => {
-                    return self.timer.poll(cx, ending.quiet_at.min(ending.until), now);
-                }
+                Poll::Pending if now < ending.over_at() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(()),
             }
         }
         if now < ending.until {
@@ -92,6 +157,26 @@ where
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+}
+
+impl Ending {
+    fn over_at(&self) -> Instant {
+        self.quiet_at.min(self.until)
+    }
+}
+
+impl Holds for Driven {
+    fn deadline(&self) -> Instant {
+        self.ending.as_ref().map_or_else(|| self.session.deadline(), Ending::over_at)
+    }
+
+    fn is_lagging(&self, now: Instant) -> bool {
+        self.session.is_lagging(now)
+    }
+
+    fn give_up(&mut self) {
+        self.session.stalled();
     }
 }
 
@@ -104,33 +189,7 @@ where
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let this = &mut *self;
-        for _ in 0..ROUNDS_PER_POLL {
-            let now = now();
-            let wanted_input = this.session.wants_input();
-            let input = this.poll_input(cx, now);
-            this.handler.run(cx, &mut this.session, now);
-            if this.session.poll_transmit(cx, now).is_ready()
-                && let Some(chunk) = this.session.pop_chunk()
-            {
-                return Poll::Ready(Some(chunk));
-            }
-            if let Status::Ended { linger, .. } = this.session.status() {
-                this.handler.stop();
-                if linger {
-                    ready!(this.poll_ending(cx, now));
-                }
-                return Poll::Ready(None);
-            }
-            // The handler may have made room: then nobody waits for input yet.
-            let wants_input_now = !wanted_input && this.session.wants_input();
-            let is_idle = !wants_input_now && !this.session.has_presented();
-            if input.is_pending() && is_idle {
-                ready!(this.timer.poll(cx, this.session.deadline(), now));
-                this.session.handle_timeout(super::now());
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let Self { running, beside } = &mut *self;
+        running.poll(cx, |driven, cx, _| beside.poll(cx, driven))
     }
 }

@@ -30,6 +30,7 @@ mod byte_stream;
 mod connection;
 mod deadlines;
 mod messages;
+mod write_deadline;
 
 /// A frame from the server: opcode and payload.
 type Written = (u8, Vec<u8>);

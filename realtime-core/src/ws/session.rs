@@ -56,6 +56,7 @@ pub struct Session {
     heard_at: Instant,
     pinged_at: Option<Instant>,
     blocked_since: Option<Instant>,
+    write_deadline: Duration,
     /// Input that was read while the handler had no room; at most one read's worth.
     unread: Bytes,
     pace: Pace,
@@ -138,6 +139,7 @@ impl Session {
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
+            write_deadline: setup.limits.write_deadline,
             unread: Bytes::new(),
             pace: Pace::new(&setup.limits, now),
             identification,
@@ -256,6 +258,17 @@ impl Session {
         }
     }
 
+    /// Whether its subscription is to be cut for its lag.
+    pub(crate) fn is_lagging(&self, now: Instant) -> bool {
+        self.subscription.is_lagging(now)
+    }
+
+    /// Takes word that it is given up, because nobody takes what it gives.
+    pub(crate) fn stalled(&mut self) {
+        add(&self.subscription.hub().counters().slow_disconnects, 1);
+        self.end(CloseCause::WriteDeadline, false);
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn deadline(&self) -> Instant {
         let phase = match &self.phase {
@@ -339,7 +352,7 @@ impl Session {
     }
 
     fn write_deadline(&self) -> Option<Instant> {
-        self.blocked_since.map(|since| later(since, self.config.write_deadline))
+        self.blocked_since.map(|since| later(since, self.write_deadline))
     }
 
     fn has_room(&self) -> bool {

@@ -53,6 +53,7 @@ pub mod release;
 pub mod resume;
 pub mod routes;
 pub mod secrets;
+pub mod stalled;
 pub mod storm;
 pub mod streams;
 pub mod tokens;
@@ -246,6 +247,12 @@ macro_rules! conformance_tests {
                 resets_a_stream_with_a_fresh_id,
                 resets_a_stream_whose_events_were_evicted,
                 resets_a_websocket_with_a_fresh_id,
+            ],
+            stalled: [
+                gives_back_what_a_stream_holds,
+                gives_back_what_a_websocket_holds,
+                cuts_a_stream_that_takes_nothing,
+                leaves_a_slow_but_steady_stream_alone,
             ],
             streams: [
                 start_with_their_bytes_before_any_event,

@@ -49,11 +49,6 @@ impl Served {
         self.server.has_header_deadline()
     }
 
-    /// Whether the server bounds the time for which a socket takes nothing.
-    pub fn has_write_deadline(&self) -> bool {
-        self.server.has_write_deadline()
-    }
-
     /// Opens a WebSocket.
     pub async fn ws(&self, path: &str) -> Peer {
         Peer::connect(self.addr(), path, &[]).await

@@ -20,7 +20,6 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Server {
     addr: SocketAddr,
     has_header_deadline: bool,
-    has_write_deadline: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,13 +43,7 @@ impl Server {
             .name("server".into())
             .spawn(move || serve(listener, stopped))
             .expect("a thread");
-        Self {
-            addr,
-            has_header_deadline: true,
-            has_write_deadline: true,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { addr, has_header_deadline: true, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Runs `serve` on a runtime of tokio's with two threads.
@@ -83,24 +76,12 @@ impl Server {
         self
     }
 
-    /// Says that this server asks for no more bytes while its socket takes none, so that nobody
-    /// notices for how long that lasts.
-    #[must_use]
-    pub fn without_write_deadline(mut self) -> Self {
-        self.has_write_deadline = false;
-        self
-    }
-
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     pub(super) fn has_header_deadline(&self) -> bool {
         self.has_header_deadline
-    }
-
-    pub(super) fn has_write_deadline(&self) -> bool {
-        self.has_write_deadline
     }
 }
 

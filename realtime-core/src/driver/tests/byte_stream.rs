@@ -210,3 +210,24 @@ async fn a_busy_stream_lets_other_tasks_run() {
     tokio::time::advance(Duration::from_secs(5)).await;
     assert!(matches!(stream.poll_next_unpin(&mut cx), Poll::Ready(None)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_asked_for_more_is_given_up_but_for_its_handler() {
+    let hub = Hub::new();
+    let dropped = Dropped::default();
+    let guard = dropped.guard();
+    let mut peer = Peer::new(&hub, async move |socket| {
+        let _guard = guard;
+        idle(socket).await;
+    });
+    publish(&hub, "x").await;
+    assert_eq!(peer.next().await, Some(text("x")));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(hub.stats().connections_websocket, 1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((hub.stats().connections_websocket, hub.stats().subscriptions), (0, 0));
+    assert!(!dropped.is_dropped(), "it stays on its thread");
+    assert_eq!(peer.next().await, None);
+    drop(peer);
+    assert!(dropped.is_dropped());
+}

@@ -252,7 +252,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn hub(&self) -> &Hub {
+    /// The hub that it is on.
+    pub fn hub(&self) -> &Hub {
         self.admission.hub()
     }
 }

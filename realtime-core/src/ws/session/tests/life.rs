@@ -124,12 +124,11 @@ fn a_socket_that_takes_everything_has_no_write_deadline() {
 #[test]
 fn times_without_end_are_no_panic() {
     let mut rig = Rig::with(
-        |hub| hub,
+        |hub| hub.limits(|limits| limits.write_deadline = Duration::MAX),
         |request| {
             request.subscribe("a").configure(|config| {
                 config.ping_interval = Duration::MAX;
                 config.pong_deadline = Duration::MAX;
-                config.write_deadline = Duration::MAX;
                 config.close_deadline = Duration::MAX;
             })
         },
