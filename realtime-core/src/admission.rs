@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     auth::{Action, AuthenticateError, Authorize, CredentialSource, Credentials, Identity},
     client_ip::ClientIp,
+    drain::Guard,
     head::RequestHead,
     hub::Hub,
     limits::Transport,
@@ -123,6 +124,16 @@ impl Admission {
 
     pub(crate) fn client_ip(&self) -> Option<ClientIp> {
         self.permit.client()
+    }
+
+    /// The connection's part in a drain.
+    pub(crate) fn guard(&self) -> &Guard {
+        self.permit.guard()
+    }
+
+    /// The connection's part in a drain.
+    pub(crate) fn guard_mut(&mut self) -> &mut Guard {
+        self.permit.guard_mut()
     }
 
     pub(crate) fn identity(&self) -> Option<&Identity> {

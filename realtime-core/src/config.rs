@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     auth::{Authentication, Authorizer},
     client_ip::TrustedProxies,
+    drain::Drain,
     limits::Limits,
     log::Retention,
     origin::OriginPolicy,
@@ -35,6 +36,8 @@ pub struct Config {
     /// Who may subscribe and publish to which topic over a connection. Default: everybody to all;
     /// a handler decides what it subscribes its connection to.
     pub authorize: Option<Authorizer>,
+    /// How connections are let go. Default: see [`Drain`].
+    pub drain: Drain,
     /// Server-Sent Events. Default: see [`SseConfig`].
     pub sse: SseConfig,
     /// WebSocket. Default: see [`WebSocketConfig`].
@@ -108,7 +111,8 @@ impl Config {
     /// [`ConfigError`] names the field and what it has to be.
     pub fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let at_least_one: [(&'static str, u64); 14] = [
+        let at_least_one: [(&'static str, u64); 15] = [
+            ("drain.reconnects_per_second", self.drain.reconnects_per_second.into()),
             ("retention.events", self.retention.events as u64),
             ("lag.events", self.lag.events),
             ("lag.bytes", self.lag.bytes),
@@ -129,6 +133,7 @@ impl Config {
         }
         let durations = [
             ("limits.header_deadline", limits.header_deadline),
+            ("drain.retry", self.drain.retry),
             ("limits.write_deadline", limits.write_deadline),
             ("limits.stall_deadline", limits.stall_deadline),
             ("sse.retry", self.sse.retry),

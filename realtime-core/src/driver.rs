@@ -16,6 +16,7 @@ mod api;
 mod body;
 mod byte_stream;
 mod connection;
+mod drain;
 mod handler;
 mod held;
 #[cfg(feature = "jwt")]

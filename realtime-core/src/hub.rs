@@ -96,6 +96,9 @@ impl Hub {
             Ok(topic) => topic,
             Err(error) => return Publish::refused(TopicNameError::from(error)),
         };
+        if self.permits().draining().is_over() {
+            return Publish::refused(PublishError::Drained);
+        }
         let (size, max) = (event.size(), self.config().limits.event_bytes);
         if size > max {
             return Publish::refused(PublishError::TooLarge { size, max });
@@ -371,6 +374,9 @@ pub enum PublishError {
         /// The topic.
         topic: TopicName,
     },
+    /// The hub has been drained; see [`Hub::drain`].
+    #[error("the hub has been drained: nobody is there to get events, and nothing keeps them")]
+    Drained,
     /// The event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
     #[error("the event has {size} bytes (data, name and key), and {max} are allowed")]
     TooLarge {

@@ -64,6 +64,7 @@ mod broker;
 mod client_ip;
 mod config;
 mod cursor;
+mod drain;
 pub mod driver;
 mod event;
 mod fanout;
@@ -95,6 +96,7 @@ pub use auth::{
 pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
 pub use client_ip::{Client, ClientIp, ForwardedError, TrustedProxies, TrustedProxiesError};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
+pub use drain::{Drain, DrainReport};
 pub use event::{Data, Event, EventError, EventKey, EventKeyError, EventName, EventNameError};
 pub use fanout::Wakeups;
 pub use head::{HttpVersion, RequestHead, Scheme, Site};

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     client_ip::ClientIp,
+    drain::{Draining, Guard},
     fanout::lock,
     limits::{Limits, Transport},
     stats::Counters,
@@ -25,13 +26,24 @@ pub(crate) use subjects::{Checking, NotEstablished};
 #[derive(Debug)]
 pub(crate) struct Permits {
     counters: Arc<Counters>,
+    draining: Arc<Draining>,
     networks: Mutex<Networks>,
     subjects: Mutex<Subjects>,
 }
 
 impl Permits {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, networks: Mutex::default(), subjects: Mutex::default() }
+        Self {
+            counters,
+            draining: Arc::default(),
+            networks: Mutex::default(),
+            subjects: Mutex::default(),
+        }
+    }
+
+    /// Whether connections are to go.
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.draining
     }
 
     /// A permit for one more connection of `client`, whose address may not be known.
@@ -42,6 +54,7 @@ impl Permits {
         limits: &Limits,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
+        let guard = self.draining.enter().ok_or(LimitReached::Draining)?;
         let is_counted = match client {
             Some(client) => lock(&self.networks).enter(client.network(), limits, now)?,
             None => false,
@@ -58,7 +71,7 @@ impl Permits {
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted })
+        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted, guard })
     }
 }
 
@@ -70,12 +83,23 @@ pub(crate) struct Permit {
     client: Option<ClientIp>,
     /// Whether it counts as one of its client's network.
     is_counted: bool,
+    guard: Guard,
 }
 
 impl Permit {
     /// Whose connection it is.
     pub(crate) fn client(&self) -> Option<ClientIp> {
         self.client
+    }
+
+    /// The connection's part in a drain.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The connection's part in a drain.
+    pub(crate) fn guard_mut(&mut self) -> &mut Guard {
+        &mut self.guard
     }
 }
 
@@ -94,6 +118,9 @@ impl Drop for Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitReached {
+    /// The hub is being drained; see [`Hub::drain`](crate::Hub::drain).
+    #[error("the server is about to stop: try again")]
+    Draining,
     /// [`Limits::connections`].
     #[error("{max} connections are open, and no more are allowed: try again later")]
     Connections {

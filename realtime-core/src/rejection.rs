@@ -113,6 +113,7 @@ impl From<ForwardedError> for Rejection {
 impl From<LimitReached> for Rejection {
     fn from(reached: LimitReached) -> Self {
         let (status, retry_after) = match reached {
+            LimitReached::Draining => (503, 1),
             LimitReached::Connections { .. } => (503, 5),
             LimitReached::Handshakes { retry_after } => (429, retry_after.as_secs() + 1),
             LimitReached::ConnectionsPerIp { .. } | LimitReached::ConnectionsPerSubject { .. } => {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use bytestring::ByteString;
 use crate::{
     admission::Admission,
     config::SseConfig,
+    drain::{Leave, jittered},
     hub::Hub,
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
@@ -49,8 +50,7 @@ impl EventStream {
         admission: Admission,
         now: Instant,
     ) -> Self {
-        let preamble =
-            Some(encode::preamble(jittered_retry(&config), subscription.last_event_id()));
+        let preamble = Some(encode::preamble(jittered(config.retry), subscription.last_event_id()));
         let heartbeat_at = later(now, config.heartbeat);
         Self { subscription, config, heartbeat_at, preamble, ended: false, admission }
     }
@@ -58,7 +58,8 @@ impl EventStream {
     /// When [`poll_next`](Self::poll_next) wants to be called again though no event wakes it.
     pub fn deadline(&self) -> Instant {
         let expires_at = self.admission.principal().and_then(Principal::expires_at);
-        expires_at.map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
+        let leaves_at = self.admission.guard().leaves_at();
+        expires_at.into_iter().chain(leaves_at).fold(self.heartbeat_at, Instant::min)
     }
 
     /// The hub.
@@ -86,6 +87,14 @@ impl EventStream {
         if let Some(reason) = self.identity_end(cx, now) {
             take.push(encode::bye(&reason));
             self.ended = true;
+        } else if let Some(leave) = self.leave(cx, now) {
+            if leave == Leave::Now {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+            let retry = jittered(self.hub().config().drain.retry);
+            take.push(encode::refusal(retry, "draining"));
+            self.ended = true;
         } else {
             let polled = self.subscription.poll_take(cx, &mut take, now);
             self.ended = self.subscription.has_ended();
@@ -100,6 +109,24 @@ impl EventStream {
         let bytes = take.into_bytes();
         add(&self.subscription.hub().counters().bytes_sent, bytes.len() as u64);
         Poll::Ready(Some(bytes))
+    }
+
+    /// How it is to go, if it is to by now.
+    fn leave(&mut self, cx: &Context<'_>, now: Instant) -> Option<Leave> {
+        self.admission.guard_mut().poll(cx).filter(|leave| match leave {
+            Leave::At(at) => now >= *at,
+            Leave::Now => true,
+        })
+    }
+
+    /// From now on, and only, `waker` is woken when the stream is to go.
+    pub(crate) fn hold(&mut self, waker: &Waker) {
+        self.admission.guard_mut().hold(waker);
+    }
+
+    /// Whether it is to go at once.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.admission.guard().is_cut()
     }
 
     /// Why the identity no longer stands for this stream.
@@ -171,13 +198,6 @@ impl Take for TakeBlocks {
     fn is_full(&self) -> bool {
         self.length >= CHUNK_BYTES
     }
-}
-
-/// A reconnection time of its own for each client: between a half and one and a half of the
-/// configured, so that clients cut together don't come back together.
-fn jittered_retry(config: &SseConfig) -> Duration {
-    let retry = config.retry.as_secs_f64() * (0.5 + fastrand::f64());
-    Duration::try_from_secs_f64(retry).unwrap_or(Duration::MAX)
 }
 
 /// `Duration::MAX` stands for never.

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -54,8 +54,12 @@ impl Holds for EventStream {
         self.deadline()
     }
 
-    fn is_lagging(&self, now: Instant) -> bool {
-        self.is_lagging(now)
+    fn hold(&mut self, waker: &Waker) {
+        self.hold(waker);
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.is_cut() || self.is_lagging(now)
     }
 
     fn give_up(&mut self) {

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -171,8 +171,12 @@ impl Holds for Driven {
         self.ending.as_ref().map_or_else(|| self.session.deadline(), Ending::over_at)
     }
 
-    fn is_lagging(&self, now: Instant) -> bool {
-        self.session.is_lagging(now)
+    fn hold(&mut self, waker: &Waker) {
+        self.session.hold(waker);
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.session.is_cut() || self.session.is_lagging(now)
     }
 
     fn give_up(&mut self) {

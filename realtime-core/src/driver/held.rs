@@ -15,8 +15,11 @@ pub(super) trait Holds: Send + 'static {
     /// When it wants to be polled though nothing wakes it.
     fn deadline(&self) -> Instant;
 
-    /// Whether its subscription is to be cut for its lag.
-    fn is_lagging(&self, now: Instant) -> bool;
+    /// Sees to it that `waker` is woken when it is to end.
+    fn hold(&mut self, waker: &Waker);
+
+    /// Whether it is to end though nobody asks it: for its lag, or since the hub is drained.
+    fn is_due(&self, now: Instant) -> bool;
 
     /// It is given up, because nobody asks it.
     fn give_up(&mut self);
@@ -40,6 +43,8 @@ struct State<T> {
     it: Option<Box<T>>,
     timer: Timer,
     asking: Asking,
+    /// It has been woken while it was polled.
+    is_woken: bool,
     /// The task that waits for bytes.
     task: Option<Waker>,
 }
@@ -59,10 +64,15 @@ impl<T: Holds> Held<T> {
         let state = State {
             it: Some(Box::new(it)),
             timer: Timer::default(),
-            asking: Asking::Now,
+            asking: Asking::Due { by: later(now(), stall_deadline) },
+            is_woken: false,
             task: None,
         };
-        Self(Arc::new(Inside { state: Mutex::new(state), stall_deadline }))
+        let inside = Arc::new(Inside { state: Mutex::new(state), stall_deadline });
+        if let Some(it) = &mut lock(&inside.state).it {
+            it.hold(&Waker::from(Arc::clone(&inside)));
+        }
+        Self(inside)
     }
 
     /// Lets `poll` look for what to give, no lock being held. It is over, `None`, when `poll` says so
@@ -92,6 +102,7 @@ impl<T: Holds> Inside<T> {
     fn take(&self) -> Option<Box<T>> {
         let mut state = lock(&self.state);
         state.asking = Asking::Now;
+        state.is_woken = false;
         state.it.take()
     }
 
@@ -109,6 +120,9 @@ impl<T: Holds> Inside<T> {
         let mut state = lock(&self.state);
         state.it = Some(it);
         state.asking = Asking::Waits;
+        if state.is_woken {
+            return Poll::Ready(());
+        }
         if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             state.task = Some(cx.waker().clone());
         }
@@ -141,10 +155,12 @@ impl<T: Holds> Wake for Inside<T> {
     fn wake(self: Arc<Self>) {
         let mut state = lock(&self.state);
         let now = now();
-        let State { it, timer, asking, task } = &mut *state;
+        let State { it, timer, asking, is_woken, task } = &mut *state;
         match *asking {
-            // Who polls it sets the timer again.
-            Asking::Now => return,
+            Asking::Now => {
+                *is_woken = true;
+                return;
+            }
             Asking::Waits => {
                 let by = later(now, self.stall_deadline);
                 *asking = Asking::Due { by };
@@ -154,7 +170,7 @@ impl<T: Holds> Wake for Inside<T> {
                 return task.into_iter().for_each(Waker::wake);
             }
             Asking::Due { by } => {
-                if now < by && !it.as_ref().is_some_and(|it| it.is_lagging(now)) {
+                if now < by && !it.as_ref().is_some_and(|it| it.is_due(now)) {
                     return self.look_again(timer, by, now);
                 }
             }

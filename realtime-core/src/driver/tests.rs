@@ -29,6 +29,7 @@ mod body;
 mod byte_stream;
 mod connection;
 mod deadlines;
+mod drain;
 mod messages;
 mod write_deadline;
 

@@ -6,6 +6,7 @@ use crate::{
     broker::{Broker, LocalBroker},
     client_ip::TrustedProxies,
     config::{Config, ConfigError, SseConfig, WebSocketConfig},
+    drain::Drain,
     limits::Limits,
     log::Retention,
     origin::OriginPolicy,
@@ -95,6 +96,12 @@ impl HubBuilder {
     /// ```
     pub fn authorize(mut self, authorize: impl Authorize) -> Self {
         self.config.authorize = Some(Authorizer::new(authorize));
+        self
+    }
+
+    /// Changes [`Config::drain`].
+    pub fn drain(mut self, change: impl FnOnce(&mut Drain)) -> Self {
+        change(&mut self.config.drain);
         self
     }
 

@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, time::Instant};
 
-use super::{EventStream, encode, jittered_retry};
+use super::{EventStream, encode};
 use crate::{
     admission::{Admission, Admits, Candidate, Presents},
     auth::Identity,
     client_ip::ClientIp,
     config::SseConfig,
+    drain::jittered,
     head::{RequestHead, last_event_id},
     hub::Hub,
     limits::Transport,
@@ -187,7 +188,7 @@ fn understandable(
 /// The refusal itself, or for overload of a browser one that it survives.
 fn survivable(refusal: Rejection, is_event_source: bool, config: &SseConfig) -> Rejection {
     if is_event_source && matches!(refusal.status(), 429 | 503) {
-        Rejection::event_stream(encode::refusal(jittered_retry(config), "overloaded"))
+        Rejection::event_stream(encode::refusal(jittered(config.retry), "overloaded"))
     } else {
         refusal
     }

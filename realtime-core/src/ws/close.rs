@@ -1,6 +1,6 @@
 //! Why a connection closes, and what the peer is told (RFC 6455 §7.4).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytestring::ByteString;
 use tungstenite::protocol::frame::coding::CloseCode as Registered;
@@ -167,6 +167,11 @@ pub enum CloseCause {
     /// The subscription's patterns came to match more topics than
     /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription) allows.
     TooManyTopics,
+    /// The hub is being drained; the client is told when to come back.
+    Draining {
+        /// After how long, by the whole millisecond.
+        retry: Duration,
+    },
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -198,6 +203,7 @@ impl CloseCause {
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
             Self::TooManyTopics => "too_many_topics",
+            Self::Draining { .. } => "draining",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -236,6 +242,11 @@ impl CloseCause {
             Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
             Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),
+            Self::Draining { retry } => {
+                let reason = format!("retry={}", retry.as_millis());
+                let reason = CloseReason::truncated(&reason);
+                return Some(CloseFrame::new(CloseCode::SERVICE_RESTART, reason));
+            }
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -187,6 +187,7 @@ impl Session {
         if self.is_open() {
             self.check_identity(cx, now);
         }
+        self.check_drain(cx, now);
         self.apply_changes(now);
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
@@ -277,7 +278,8 @@ impl Session {
                     Some(at) => later(at, self.config.pong_deadline),
                     None => later(self.heard_at, self.config.ping_interval),
                 };
-                self.identity_deadline().map_or(life, |identity| identity.min(life))
+                let leaves_at = self.admission.guard().leaves_at();
+                self.identity_deadline().into_iter().chain(leaves_at).fold(life, Instant::min)
             }
             Phase::Closing(closing) if closing.sent => self.close_by(closing.since),
             // The other half is for the peer to read the Close and answer.
@@ -299,6 +301,8 @@ impl Session {
             Phase::Open if self.identity_deadline().is_some_and(|deadline| now >= deadline) => {
                 self.handle_identity_timeout(now);
             }
+            // What is to be written next says so.
+            Phase::Open if self.admission.guard().leaves_at().is_some_and(|at| now >= at) => {}
             Phase::Open => self.check_life(now),
             Phase::Closing(closing) if !closing.sent => self.send_close_now(),
             Phase::Closing(closing) => {
@@ -307,6 +311,16 @@ impl Session {
             }
             Phase::Ended(_) => {}
         }
+    }
+
+    /// From now on, and only, `waker` is woken when the connection is to go.
+    pub(crate) fn hold(&mut self, waker: &Waker) {
+        self.admission.guard_mut().hold(waker);
+    }
+
+    /// Whether it is to go at once.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.admission.guard().is_cut()
     }
 
     /// What the handler's future ended with.

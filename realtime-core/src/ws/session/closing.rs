@@ -1,13 +1,16 @@
 //! The closing handshake (RFC 6455 §7), and the end.
 
-use std::time::Instant;
+use std::{task::Context, time::Instant};
 
 use bytes::Bytes;
 
 use super::{Outgoing, Session};
-use crate::ws::{
-    close::{CloseCause, CloseFrame},
-    frames,
+use crate::{
+    drain::{Leave, jittered},
+    ws::{
+        close::{CloseCause, CloseFrame},
+        frames,
+    },
 };
 
 /// Boxed where it is short-lived, since most connections are open.
@@ -45,6 +48,18 @@ pub(super) enum Peer {
 }
 
 impl Session {
+    /// Closes when a drain says so.
+    pub(super) fn check_drain(&mut self, cx: &Context<'_>, now: Instant) {
+        let retry = self.hub().config().drain.retry;
+        match self.admission.guard_mut().poll(cx) {
+            Some(Leave::At(at)) if now >= at && self.is_open() => {
+                self.close(CloseCause::Draining { retry: jittered(retry) }, now);
+            }
+            Some(Leave::Now) => self.end(CloseCause::Draining { retry }, false),
+            Some(Leave::At(_)) | None => {}
+        }
+    }
+
     pub(super) fn peer_closed(&mut self, frame: Option<CloseFrame>, now: Instant) {
         self.close(CloseCause::Peer(frame), now);
         self.set_peer(Peer::Closed);

@@ -1,0 +1,325 @@
+//! Letting all connections go before a process ends.
+//!
+//! A drain is a plan that every connection finds by itself: who closes when follows from the order in
+//! which they look. Nobody goes through them but to wake them.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use slab::Slab;
+
+use crate::fanout::lock;
+
+/// How connections are let go; see [`Hub::drain`](crate::Hub::drain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drain {
+    /// How long it may take; connections that are there after that are cut. Default: 20 s, below the
+    /// 30 s that orchestrators wait for a process by default.
+    pub deadline: Duration,
+    /// How many connections are closed per second, and so how many clients come back per second to
+    /// whoever serves them next. Default: 500. Where that would take longer than four fifths of the
+    /// deadline, connections are closed as fast as it takes.
+    pub reconnects_per_second: u32,
+    /// The reconnection time that clients are told; each is told its own, between half of this and
+    /// one and a half times as much. Default: 1 s.
+    pub retry: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(20),
+            reconnects_per_second: 500,
+            retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What became of the connections that were there when a drain began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Connections that were told and have ended.
+    pub closed: u64,
+    /// Connections that were still there at the deadline, and were cut.
+    pub forced: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A hub's connections, and whether they are to go.
+#[derive(Debug, Default)]
+pub(crate) struct Draining {
+    /// Which [`Phase`] it is, so that it costs one load to see that there is no drain.
+    phase: AtomicU8,
+    state: Mutex<State>,
+}
+
+/// In this order, and never back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    Draining,
+    Over,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: Slab<Option<Waker>>,
+    plan: Option<Plan>,
+    report: Option<DrainReport>,
+    /// Who waits for the end.
+    waiting: Vec<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    began: Instant,
+    until: Instant,
+    interval: Duration,
+    connections: u64,
+    /// How many connections know when they are to go.
+    told: u32,
+}
+
+impl Draining {
+    /// Registers a connection; `None` once there is a drain.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Guard> {
+        let mut state = lock(&self.state);
+        if state.plan.is_some() {
+            return None;
+        }
+        let slot = state.connections.insert(None);
+        Some(Guard {
+            draining: Arc::clone(self),
+            slot,
+            waker: None,
+            leaves_at: None,
+            is_held: false,
+        })
+    }
+
+    /// Begins a drain, unless there is one; when it is to be over.
+    pub(crate) fn begin(&self, drain: &Drain, now: Instant) -> Instant {
+        let mut state = lock(&self.state);
+        if let Some(plan) = &state.plan {
+            return plan.until;
+        }
+        let connections = state.connections.len() as u64;
+        let until = now.checked_add(drain.deadline).unwrap_or(now + NEVER);
+        state.plan = Some(Plan {
+            began: now,
+            until,
+            interval: interval(drain, connections),
+            connections,
+            told: 0,
+        });
+        self.proceed(state, Phase::Draining);
+        until
+    }
+
+    /// Cuts who is still there. What became of all since the drain began.
+    pub(crate) fn end(&self, now: Instant) -> DrainReport {
+        let mut state = lock(&self.state);
+        if let Some(report) = state.report {
+            return report;
+        }
+        let (forced, plan) = (state.connections.len() as u64, state.plan);
+        let (connections, began) = plan.map_or((forced, now), |it| (it.connections, it.began));
+        let report = DrainReport {
+            closed: connections.saturating_sub(forced),
+            forced,
+            took: now.saturating_duration_since(began),
+        };
+        state.report = Some(report);
+        state.plan.get_or_insert(Plan {
+            began: now,
+            until: now,
+            interval: Duration::ZERO,
+            connections,
+            told: 0,
+        });
+        self.proceed(state, Phase::Over);
+        report
+    }
+
+    /// Ready when no connection is left, or the drain is over.
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.connections.is_empty() || state.report.is_some() {
+            return Poll::Ready(());
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Whether there is a drain, or was one.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.phase() > Phase::Open
+    }
+
+    /// Whether the drain is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase() == Phase::Over
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Open,
+            1 => Phase::Draining,
+            _ => Phase::Over,
+        }
+    }
+
+    /// Goes on to `phase` and wakes everybody, no lock being held.
+    fn proceed(&self, mut state: std::sync::MutexGuard<'_, State>, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        let connections: Vec<_> =
+            state.connections.iter().filter_map(|(_, waker)| waker.clone()).collect();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        connections.into_iter().chain(waiting).for_each(Waker::wake);
+    }
+
+    /// When the next connection that asks is to go.
+    fn next_place(&self) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        let plan = state.plan.as_mut()?;
+        let at = plan.began + plan.interval.saturating_mul(plan.told);
+        plan.told += 1;
+        Some(at.min(plan.until))
+    }
+}
+
+/// How far apart connections are closed.
+fn interval(drain: &Drain, connections: u64) -> Duration {
+    let wanted = Duration::from_secs(1) / drain.reconnects_per_second.max(1);
+    let available = drain.deadline.min(NEVER).mul_f64(0.8).as_secs_f64();
+    let share = Duration::try_from_secs_f64(available / (connections.max(1) as f64));
+    wanted.min(share.unwrap_or(wanted))
+}
+
+/// A connection's part in a drain: counts as there until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    draining: Arc<Draining>,
+    slot: usize,
+    /// Who is woken when a drain begins or is over.
+    waker: Option<Waker>,
+    leaves_at: Option<Instant>,
+    /// Somebody is woken who is not the task that polls.
+    is_held: bool,
+}
+
+/// A connection is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// From then on, having told the peer.
+    At(Instant),
+    /// At once.
+    Now,
+}
+
+impl Guard {
+    /// Whether the connection is to go; if not, the task is woken when it is.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Option<Leave> {
+        if !self.is_held {
+            self.register(cx.waker());
+        }
+        match self.draining.phase() {
+            Phase::Open => None,
+            Phase::Draining => {
+                if self.leaves_at.is_none() {
+                    self.leaves_at = self.draining.next_place();
+                }
+                self.leaves_at.map(Leave::At)
+            }
+            Phase::Over => Some(Leave::Now),
+        }
+    }
+
+    /// From now on, and only, `waker` is woken when a drain begins or is over.
+    pub(crate) fn hold(&mut self, waker: &Waker) {
+        self.is_held = true;
+        self.register(waker);
+    }
+
+    /// When it is to go, as far as that is known.
+    pub(crate) fn leaves_at(&self) -> Option<Instant> {
+        self.leaves_at
+    }
+
+    /// Whether it is to go at once.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.draining.is_over()
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        if self.waker.as_ref().is_some_and(|registered| registered.will_wake(waker)) {
+            return;
+        }
+        self.waker = Some(waker.clone());
+        let before = lock(&self.draining.state).connections[self.slot].replace(waker.clone());
+        drop(before);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut state = lock(&self.draining.state);
+        let waker = state.connections.try_remove(self.slot);
+        let is_last = state.connections.is_empty();
+        let waiting = if is_last { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        if is_last {
+            state.connections = Slab::new();
+        }
+        drop(state);
+        drop(waker);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A reconnection time of its own for each client: between a half and one and a half of `retry`, so
+/// that clients cut together don't come back together.
+pub(crate) fn jittered(retry: Duration) -> Duration {
+    let retry = retry.as_secs_f64() * (0.5 + fastrand::f64());
+    Duration::try_from_secs_f64(retry).unwrap_or(Duration::MAX)
+}
+
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_close_at_the_rate_unless_the_deadline_is_near() {
+        let drain = Drain { reconnects_per_second: 10, ..Drain::default() };
+        assert_eq!(interval(&drain, 0), Duration::from_millis(100));
+        assert_eq!(interval(&drain, 160), Duration::from_millis(100));
+        assert_eq!(interval(&drain, 320), Duration::from_millis(50));
+        let never = Drain { deadline: Duration::MAX, ..drain };
+        assert_eq!(interval(&never, 1_000_000), Duration::from_millis(100));
+        let at_once = Drain { deadline: Duration::ZERO, ..drain };
+        assert_eq!(interval(&at_once, 1), Duration::ZERO);
+    }
+
+    #[test]
+    fn reconnection_times_are_spread() {
+        let retry = Duration::from_secs(2);
+        let times: Vec<_> = (0..1000).map(|_| jittered(retry)).collect();
+        assert!(times.iter().all(|it| (1.0..=3.0).contains(&it.as_secs_f64())));
+        assert!(times.iter().any(|it| it.as_secs_f64() < 1.2));
+        assert!(times.iter().any(|it| it.as_secs_f64() > 2.8));
+        assert_eq!(jittered(Duration::MAX).min(NEVER), NEVER);
+    }
+}

@@ -1,0 +1,49 @@
+//! Draining a hub at the time of now.
+
+use std::future::poll_fn;
+
+use super::now;
+use crate::{drain::DrainReport, hub::Hub};
+
+impl Hub {
+    /// Lets all connections go, as [`Config::drain`](crate::Config::drain) says, and tells what became
+    /// of them.
+    ///
+    /// From its beginning on, new connections are refused: with 503 and `Retry-After`, or where the
+    /// client is an `EventSource`, which would give up for good, with a stream that tells it when to come
+    /// back. Those that are there are closed one after the other, at most so many per second: a
+    /// WebSocket with 1012 and the reason `retry=<ms>`, an event stream with its `retry` and
+    /// `realtime.bye`. Whoever is still there at the deadline is cut. Events that are published until
+    /// then reach who is still there; after it, [`publish`](Self::publish) is an error.
+    ///
+    /// A hub is drained once: a second call waits for the same end.
+    ///
+    /// # Cancel safety
+    /// The drain goes on when this is dropped, but nobody is cut at its deadline.
+    pub async fn drain(&self) -> DrainReport {
+        self.start_drain();
+        let draining = self.permits().draining();
+        let until = draining.begin(&self.config().drain, now());
+        let gone = poll_fn(|cx| draining.poll_gone(cx));
+        #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
+        let _ = tokio::time::timeout_at(until.into(), gone).await;
+        self.end_drain()
+    }
+
+    /// Begins a [`drain`](Self::drain) and does not wait for its end, which somebody else is to do.
+    /// Nothing changes when one has begun.
+    pub fn start_drain(&self) {
+        self.permits().draining().begin(&self.config().drain, now());
+    }
+
+    /// Ends a drain at once, begun or not: whoever is still there is cut. Tells what became of the
+    /// connections.
+    pub fn end_drain(&self) -> DrainReport {
+        self.permits().draining().end(now())
+    }
+
+    /// Whether a drain has begun: then this process should be sent nothing more.
+    pub fn is_draining(&self) -> bool {
+        self.permits().draining().has_begun()
+    }
+}
