@@ -72,11 +72,18 @@ enum Phase {
 
 #[derive(Debug, Default)]
 struct State {
-    connections: Slab<Option<Waker>>,
+    connections: Slab<Connection>,
     plan: Option<Plan>,
     report: Option<DrainReport>,
     /// Who waits for the end.
     waiting: Vec<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    waker: Option<Waker>,
+    /// Known once it has looked.
+    leaves_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,14 +103,8 @@ impl Draining {
         if state.plan.is_some() {
             return None;
         }
-        let slot = state.connections.insert(None);
-        Some(Guard {
-            draining: Arc::clone(self),
-            slot,
-            waker: None,
-            leaves_at: None,
-            is_held: false,
-        })
+        let slot = u32::try_from(state.connections.insert(Connection::default())).ok()?;
+        Some(Guard { draining: Arc::clone(self), slot, is_held: false, registered: 0 })
     }
 
     /// Begins a drain, unless there is one; when it is to be over.
@@ -184,19 +185,23 @@ impl Draining {
     fn proceed(&self, mut state: std::sync::MutexGuard<'_, State>, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
         let connections: Vec<_> =
-            state.connections.iter().filter_map(|(_, waker)| waker.clone()).collect();
+            state.connections.iter().filter_map(|(_, it)| it.waker.clone()).collect();
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         connections.into_iter().chain(waiting).for_each(Waker::wake);
     }
 
-    /// When the next connection that asks is to go.
-    fn next_place(&self) -> Option<Instant> {
+    /// When a connection is to go: in the order in which they ask.
+    fn place(&self, slot: u32) -> Option<Instant> {
         let mut state = lock(&self.state);
-        let plan = state.plan.as_mut()?;
-        let at = plan.began + plan.interval.saturating_mul(plan.told);
-        plan.told += 1;
-        Some(at.min(plan.until))
+        let State { connections, plan, .. } = &mut *state;
+        let (plan, connection) = (plan.as_mut()?, connections.get_mut(slot as usize)?);
+        if connection.leaves_at.is_none() {
+            let at = plan.began + plan.interval.saturating_mul(plan.told);
+            plan.told += 1;
+            connection.leaves_at = Some(at.min(plan.until));
+        }
+        connection.leaves_at
     }
 }
 
@@ -212,12 +217,12 @@ fn interval(drain: &Drain, connections: u64) -> Duration {
 #[derive(Debug)]
 pub(crate) struct Guard {
     draining: Arc<Draining>,
-    slot: usize,
-    /// Who is woken when a drain begins or is over.
-    waker: Option<Waker>,
-    leaves_at: Option<Instant>,
+    slot: u32,
     /// Somebody is woken who is not the task that polls.
     is_held: bool,
+    /// Which waker is woken when a drain begins or is over, by its address; it lies with the others, and
+    /// as long as it does the address is nobody else's.
+    registered: usize,
 }
 
 /// A connection is to go.
@@ -237,12 +242,7 @@ impl Guard {
         }
         match self.draining.phase() {
             Phase::Open => None,
-            Phase::Draining => {
-                if self.leaves_at.is_none() {
-                    self.leaves_at = self.draining.next_place();
-                }
-                self.leaves_at.map(Leave::At)
-            }
+            Phase::Draining => self.draining.place(self.slot).map(Leave::At),
             Phase::Over => Some(Leave::Now),
         }
     }
@@ -253,9 +253,9 @@ impl Guard {
         self.register(waker);
     }
 
-    /// When it is to go, as far as that is known.
+    /// When it is to go, if it is.
     pub(crate) fn leaves_at(&self) -> Option<Instant> {
-        self.leaves_at
+        if self.draining.has_begun() { self.draining.place(self.slot) } else { None }
     }
 
     /// Whether it is to go at once.
@@ -264,11 +264,15 @@ impl Guard {
     }
 
     fn register(&mut self, waker: &Waker) {
-        if self.waker.as_ref().is_some_and(|registered| registered.will_wake(waker)) {
+        let address = waker.data().addr();
+        if self.registered == address && address != 0 {
             return;
         }
-        self.waker = Some(waker.clone());
-        let before = lock(&self.draining.state).connections[self.slot].replace(waker.clone());
+        self.registered = address;
+        let mut state = lock(&self.draining.state);
+        let Some(connection) = state.connections.get_mut(self.slot as usize) else { return };
+        let before = connection.waker.replace(waker.clone());
+        drop(state);
         drop(before);
     }
 }
@@ -276,14 +280,14 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut state = lock(&self.draining.state);
-        let waker = state.connections.try_remove(self.slot);
+        let connection = state.connections.try_remove(self.slot as usize);
         let is_last = state.connections.is_empty();
         let waiting = if is_last { std::mem::take(&mut state.waiting) } else { Vec::new() };
         if is_last {
             state.connections = Slab::new();
         }
         drop(state);
-        drop(waker);
+        drop(connection);
         waiting.into_iter().for_each(Waker::wake);
     }
 }

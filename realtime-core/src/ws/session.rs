@@ -56,7 +56,6 @@ pub struct Session {
     heard_at: Instant,
     pinged_at: Option<Instant>,
     blocked_since: Option<Instant>,
-    write_deadline: Duration,
     /// Input that was read while the handler had no room; at most one read's worth.
     unread: Bytes,
     pace: Pace,
@@ -139,7 +138,6 @@ impl Session {
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
-            write_deadline: setup.limits.write_deadline,
             unread: Bytes::new(),
             pace: Pace::new(&setup.limits, now),
             identification,
@@ -366,7 +364,7 @@ impl Session {
     }
 
     fn write_deadline(&self) -> Option<Instant> {
-        self.blocked_since.map(|since| later(since, self.write_deadline))
+        self.blocked_since.map(|since| later(since, self.hub().config().limits.write_deadline))
     }
 
     fn has_room(&self) -> bool {
