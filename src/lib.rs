@@ -62,6 +62,10 @@ pub mod hyper {
     pub use realtime_hyper::*;
 }
 
+mod shutdown;
+
+pub use shutdown::shutdown_signal;
+
 /// The README's examples are compiled.
 #[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../README.md")]

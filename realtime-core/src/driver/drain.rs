@@ -1,6 +1,6 @@
 //! Draining a hub at the time of now.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn, ready};
 
 use super::now;
 use crate::{drain::DrainReport, hub::Hub};
@@ -21,12 +21,24 @@ impl Hub {
     /// # Cancel safety
     /// The drain goes on when this is dropped, but nobody is cut at its deadline.
     pub async fn drain(&self) -> DrainReport {
+        self.drain_beside(ready(())).await
+    }
+
+    /// The same as [`drain`](Self::drain), which in addition waits for `beside`, such as what else a
+    /// server has to finish, no longer than until the same deadline.
+    ///
+    /// # Cancel safety
+    /// See [`drain`](Self::drain).
+    pub async fn drain_beside(&self, beside: impl Future<Output = ()>) -> DrainReport {
         self.start_drain();
         let draining = self.permits().draining();
         let until = draining.begin(&self.config().drain, now());
-        let gone = poll_fn(|cx| draining.poll_gone(cx));
+        let both = async {
+            beside.await;
+            poll_fn(|cx| draining.poll_gone(cx)).await;
+        };
         #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
-        let _ = tokio::time::timeout_at(until.into(), gone).await;
+        let _ = tokio::time::timeout_at(until.into(), both).await;
         self.end_drain()
     }
 

@@ -1,0 +1,84 @@
+//! When a process is asked to stop.
+
+use std::{future::Future, io};
+
+use realtime_core::Hub;
+
+/// Listens for the signals by which a process is asked to stop, SIGTERM and SIGINT (elsewhere than on
+/// Unix, Ctrl-C), from now on. The future is ready at the first one, when `hub` begins to be drained;
+/// it is meant for a server's graceful shutdown. The second one ends the drain at once.
+///
+/// Whoever serves waits for the end with [`Hub::drain`], unless one of our `serve` helpers does.
+///
+/// # Errors
+/// When the process can't listen for signals.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+///
+/// # Cancel safety
+/// Dropping the future forgets a signal that it has not told; another call listens anew. Signals don't
+/// get back the effect that they have by default.
+pub fn shutdown_signal(hub: &Hub) -> io::Result<impl Future<Output = ()> + Send + use<>> {
+    let mut signals = Signals::new()?;
+    let hub = hub.clone();
+    Ok(async move {
+        signals.recv().await;
+        tracing::info!("asked to stop: draining");
+        hub.start_drain();
+        // It ends with the runtime: for a process that stops, that is soon.
+        tokio::spawn(async move {
+            signals.recv().await;
+            let report = hub.end_drain();
+            tracing::warn!(?report, "asked again: stopping at once");
+        });
+    })
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        use std::{future::poll_fn, task::Poll};
+        poll_fn(|cx| {
+            let terminate = self.terminate.poll_recv(cx);
+            let interrupt = self.interrupt.poll_recv(cx);
+            if terminate.is_ready() || interrupt.is_ready() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "on Unix it may fail")]
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn recv(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
