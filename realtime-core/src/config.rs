@@ -136,6 +136,8 @@ impl Config {
             ("drain.retry", self.drain.retry),
             ("limits.write_deadline", limits.write_deadline),
             ("limits.stall_deadline", limits.stall_deadline),
+            ("limits.idle_timeout", limits.idle_timeout),
+            ("limits.max_age", limits.max_age),
             ("sse.retry", self.sse.retry),
             ("sse.heartbeat", self.sse.heartbeat),
             ("websocket.ping_interval", self.websocket.ping_interval),

@@ -72,6 +72,7 @@ mod head;
 mod hub;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+mod lifetime;
 mod limits;
 mod log;
 mod options;

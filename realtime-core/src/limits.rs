@@ -55,6 +55,14 @@ pub struct Limits {
     ///
     /// It is for what a write deadline can't reach: event streams, and WebSockets on actix.
     pub stall_deadline: Duration,
+    /// How long a connection may carry no event and no message, in either direction; heartbeats, pings
+    /// and pongs don't count. Then a WebSocket closes with 1001, an event stream ends. Default:
+    /// [`Duration::MAX`], never: most topics are silent now and then.
+    pub idle_timeout: Duration,
+    /// How long a connection may last, give or take a tenth, so that those made together don't end
+    /// together. Then a WebSocket closes with 1001, an event stream ends, and the client comes back,
+    /// perhaps to another server. Default: [`Duration::MAX`], for ever.
+    pub max_age: Duration,
     /// Bytes of a request's headers and query. Default: 16 KiB, room for cookies.
     pub header_bytes: usize,
     /// Bytes of the first WebSocket message where that has to authenticate. Default: 8 KiB, the
@@ -91,6 +99,8 @@ impl Default for Limits {
             event_bytes: 64 * 1024,
             header_deadline: Duration::from_secs(10),
             write_deadline: Duration::from_secs(10),
+            idle_timeout: Duration::MAX,
+            max_age: Duration::MAX,
             unsent_bytes: 16 * 1024,
             stall_deadline: Duration::from_secs(60),
             header_bytes: 16 * 1024,

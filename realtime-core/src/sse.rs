@@ -14,6 +14,7 @@ use crate::{
     config::SseConfig,
     drain::{Leave, jittered},
     hub::Hub,
+    lifetime::{Lifetime, LifetimeEnd},
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
     stats::add,
@@ -41,6 +42,7 @@ pub struct EventStream {
     preamble: Option<Bytes>,
     ended: bool,
     admission: Admission,
+    lifetime: Lifetime,
 }
 
 impl EventStream {
@@ -52,14 +54,16 @@ impl EventStream {
     ) -> Self {
         let preamble = Some(encode::preamble(jittered(config.retry), subscription.last_event_id()));
         let heartbeat_at = later(now, config.heartbeat);
-        Self { subscription, config, heartbeat_at, preamble, ended: false, admission }
+        let lifetime = Lifetime::new(&admission.hub().config().limits, now);
+        Self { subscription, config, heartbeat_at, preamble, ended: false, admission, lifetime }
     }
 
     /// When [`poll_next`](Self::poll_next) wants to be called again though no event wakes it.
     pub fn deadline(&self) -> Instant {
         let expires_at = self.admission.principal().and_then(Principal::expires_at);
         let leaves_at = self.admission.guard().leaves_at();
-        expires_at.into_iter().chain(leaves_at).fold(self.heartbeat_at, Instant::min)
+        let others = expires_at.into_iter().chain(leaves_at).chain(self.lifetime.deadline());
+        others.fold(self.heartbeat_at, Instant::min)
     }
 
     /// The hub.
@@ -95,6 +99,13 @@ impl EventStream {
             let retry = jittered(self.hub().config().drain.retry);
             take.push(encode::refusal(retry, "draining"));
             self.ended = true;
+        } else if let Some(end) = self.lifetime.end(now) {
+            let reason = match end {
+                LifetimeEnd::Idle => "idle",
+                LifetimeEnd::MaxAge => "maximum age",
+            };
+            take.push(encode::bye(reason));
+            self.ended = true;
         } else {
             let polled = self.subscription.poll_take(cx, &mut take, now);
             self.ended = self.subscription.has_ended();
@@ -103,6 +114,8 @@ impl EventStream {
                     return Poll::Pending;
                 }
                 take.push(Bytes::from_static(encode::HEARTBEAT));
+            } else {
+                self.lifetime.active(now);
             }
         }
         self.heartbeat_at = later(now, self.config.heartbeat);

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bytestring::ByteString;
 use tungstenite::protocol::frame::coding::CloseCode as Registered;
 
-use crate::subscription::Disconnected;
+use crate::{lifetime::LifetimeEnd, subscription::Disconnected};
 
 /// The status code of a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,6 +172,10 @@ pub enum CloseCause {
         /// After how long, by the whole millisecond.
         retry: Duration,
     },
+    /// The connection carried nothing for [`Limits::idle_timeout`](crate::Limits::idle_timeout).
+    Idle,
+    /// The connection has lasted as long as [`Limits::max_age`](crate::Limits::max_age) allows.
+    MaxAge,
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -204,6 +208,8 @@ impl CloseCause {
             Self::SlowConsumer => "slow_consumer",
             Self::TooManyTopics => "too_many_topics",
             Self::Draining { .. } => "draining",
+            Self::Idle => "idle",
+            Self::MaxAge => "max_age",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -242,6 +248,8 @@ impl CloseCause {
             Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
             Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),
+            Self::Idle => (CloseCode::GOING_AWAY, "idle"),
+            Self::MaxAge => (CloseCode::GOING_AWAY, "maximum age"),
             Self::Draining { retry } => {
                 let reason = format!("retry={}", retry.as_millis());
                 let reason = CloseReason::truncated(&reason);
@@ -271,6 +279,15 @@ impl From<&Disconnected> for CloseCause {
         match reason {
             Disconnected::Lagged(_) => Self::SlowConsumer,
             Disconnected::TooManyTopics { .. } => Self::TooManyTopics,
+        }
+    }
+}
+
+impl From<LifetimeEnd> for CloseCause {
+    fn from(end: LifetimeEnd) -> Self {
+        match end {
+            LifetimeEnd::Idle => Self::Idle,
+            LifetimeEnd::MaxAge => Self::MaxAge,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
     config::WebSocketConfig,
+    lifetime::Lifetime,
     limits::Limits,
     rejection::Rejection,
     stats::add,
@@ -61,6 +62,7 @@ pub struct Session {
     pace: Pace,
     identification: Identification,
     admission: Admission,
+    lifetime: Lifetime,
 }
 
 /// How a connection is to be.
@@ -142,6 +144,7 @@ impl Session {
             pace: Pace::new(&setup.limits, now),
             identification,
             admission,
+            lifetime: Lifetime::new(&setup.limits, now),
         }
     }
 
@@ -186,11 +189,12 @@ impl Session {
             self.check_identity(cx, now);
         }
         self.check_drain(cx, now);
+        self.check_lifetime(now);
         self.apply_changes(now);
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
         }
-        self.queue_direct();
+        self.queue_direct(now);
         if self.is_open() {
             self.take_events(cx, now);
         }
@@ -276,8 +280,7 @@ impl Session {
                     Some(at) => later(at, self.config.pong_deadline),
                     None => later(self.heard_at, self.config.ping_interval),
                 };
-                let leaves_at = self.admission.guard().leaves_at();
-                self.identity_deadline().into_iter().chain(leaves_at).fold(life, Instant::min)
+                self.identity_deadline().into_iter().chain(self.goes_at()).fold(life, Instant::min)
             }
             Phase::Closing(closing) if closing.sent => self.close_by(closing.since),
             // The other half is for the peer to read the Close and answer.
@@ -300,7 +303,7 @@ impl Session {
                 self.handle_identity_timeout(now);
             }
             // What is to be written next says so.
-            Phase::Open if self.admission.guard().leaves_at().is_some_and(|at| now >= at) => {}
+            Phase::Open if self.goes_at().is_some_and(|at| now >= at) => {}
             Phase::Open => self.check_life(now),
             Phase::Closing(closing) if !closing.sent => self.send_close_now(),
             Phase::Closing(closing) => {
@@ -374,6 +377,12 @@ impl Session {
                 && self.shared.as_ref().is_none_or(|shared| shared.has_room()))
     }
 
+    /// When it is to go, by a drain or since its time is up.
+    fn goes_at(&self) -> Option<Instant> {
+        let leaves_at = self.admission.guard().leaves_at();
+        leaves_at.into_iter().chain(self.lifetime.deadline()).min()
+    }
+
     fn take_events(&mut self, cx: &mut Context<'_>, now: Instant) {
         if self.outgoing.len() >= WRITE_BYTES {
             return;
@@ -386,6 +395,9 @@ impl Session {
                 let cause = CloseCause::from(reason);
                 self.close(cause, now);
                 return self.send_close_now();
+            }
+            if self.outgoing.len() > before {
+                self.lifetime.active(now);
             }
             // A format without notices may have taken one and have nothing to send for it; then
             // nobody would be woken for what comes.

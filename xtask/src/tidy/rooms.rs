@@ -9,7 +9,7 @@ use crate::tidy::{
 pub const RULE: &str = "room-order";
 
 /// The rooms of `realtime-core`, bottom up.
-const ROOMS: [&str; 28] = [
+const ROOMS: [&str; 29] = [
     "stats",
     "event",
     "topic",
@@ -27,6 +27,7 @@ const ROOMS: [&str; 28] = [
     "auth",
     "jwt",
     "limits",
+    "lifetime",
     "drain",
     "permits",
     "config",

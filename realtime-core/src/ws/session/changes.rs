@@ -31,7 +31,7 @@ impl Session {
         self.subscription.set_permission(permission)
     }
 
-    pub(super) fn queue_direct(&mut self) {
+    pub(super) fn queue_direct(&mut self, now: Instant) {
         let Some(shared) = &self.shared else { return };
         let may_send = match &self.phase {
             Phase::Open => true,
@@ -41,6 +41,7 @@ impl Session {
         while may_send && self.outgoing.len() < WRITE_BYTES {
             let Some(frame) = shared.outgoing() else { break };
             self.outgoing.push(frame);
+            self.lifetime.active(now);
         }
     }
 

@@ -60,6 +60,15 @@ impl Session {
         }
     }
 
+    /// Closes when its time is up.
+    pub(super) fn check_lifetime(&mut self, now: Instant) {
+        if self.is_open()
+            && let Some(end) = self.lifetime.end(now)
+        {
+            self.close(end.into(), now);
+        }
+    }
+
     pub(super) fn peer_closed(&mut self, frame: Option<CloseFrame>, now: Instant) {
         self.close(CloseCause::Peer(frame), now);
         self.set_peer(Peer::Closed);

@@ -85,6 +85,7 @@ impl Session {
         }
         match incoming {
             Incoming::Message(message) => {
+                self.lifetime.active(now);
                 add(&self.subscription.hub().counters().messages_received, 1);
                 if self.is_open()
                     && let Some(message) = self.identify(message, now)
