@@ -98,7 +98,7 @@ fn more_networks_than_can_be_remembered_take_no_memory_and_keep_nobody_out() {
     let now = Instant::now();
     let limits = Limits { connections: 10, ..limits() };
     // Each in a block of its own, of which fewer are remembered than of networks.
-    let client = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n << 8 | n >> 24))));
+    let client = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n.rotate_left(8)))));
     for n in 0..70_000 {
         drop(permits.admit(Transport::Sse, client(n), &limits, now).unwrap());
     }
