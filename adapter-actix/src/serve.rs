@@ -23,6 +23,10 @@ use {actix_web::rt::net::TcpStream, socket2::SockRef};
 /// | `tcp_nodelay` true | a small message does not wait until the one before is acknowledged, which clients put off for 40 ms |
 /// | `client_request_timeout` | a request's head has to come within [`Limits::header_deadline`](realtime_core::Limits::header_deadline) |
 /// | `on_connect` | each socket is set up by [`configure_socket`]; call that from your own, if you have one |
+///
+/// Connections that send nothing are bounded by `HttpServer::max_connections`, which is of each worker:
+/// 25 600 by default, beyond which it accepts nobody, whoever it is. There is no limit of them by
+/// address; a proxy in front, or the system's firewall, can have one.
 pub fn configure<F, I, S, B>(server: HttpServer<F, I, S, B>, hub: &Hub) -> HttpServer<F, I, S, B>
 where
     F: Fn() -> I + Send + Clone + 'static,

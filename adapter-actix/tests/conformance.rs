@@ -33,6 +33,7 @@ fn start(hub: Hub) -> Server {
             server.await.expect("a server");
         });
     })
+    .without_socket_limit()
 }
 
 fn router(app: &mut ServiceConfig) {

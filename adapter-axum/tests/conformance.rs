@@ -36,6 +36,7 @@ mod framework {
             }
         })
         .without_header_deadline()
+        .without_socket_limit()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Who is connected: permits for connections in all, of each client's network, and of each identity.
+//! Who is connected: permits for sockets and connections in all, of each client's network and the
+//! block around it, and of each identity.
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
@@ -15,10 +16,13 @@ use crate::{
 
 mod networks;
 mod principal;
+mod sockets;
 mod subjects;
 
-use networks::Networks;
+use networks::{Counted, Networks};
 pub(crate) use principal::{Principal, PrincipalEnd};
+pub use sockets::SocketPermit;
+use sockets::Sockets;
 use subjects::Subjects;
 pub(crate) use subjects::{Checking, NotEstablished};
 
@@ -27,6 +31,7 @@ pub(crate) use subjects::{Checking, NotEstablished};
 pub(crate) struct Permits {
     counters: Arc<Counters>,
     draining: Arc<Draining>,
+    sockets: Mutex<Sockets>,
     networks: Mutex<Networks>,
     subjects: Mutex<Subjects>,
 }
@@ -36,6 +41,7 @@ impl Permits {
         Self {
             counters,
             draining: Arc::default(),
+            sockets: Mutex::default(),
             networks: Mutex::default(),
             subjects: Mutex::default(),
         }
@@ -55,9 +61,9 @@ impl Permits {
         now: Instant,
     ) -> Result<Permit, LimitReached> {
         let guard = self.draining.enter().ok_or(LimitReached::Draining)?;
-        let is_counted = match client {
-            Some(client) => lock(&self.networks).enter(client.network(), limits, now)?,
-            None => false,
+        let client = match client {
+            Some(client) => Some((client, lock(&self.networks).enter(client, limits, now)?)),
+            None => None,
         };
         let max = limits.connections;
         let open = &self.counters.connections;
@@ -65,13 +71,13 @@ impl Permits {
             (open < max).then_some(open + 1)
         });
         if taken.is_err() {
-            if let Some(client) = client.filter(|_| is_counted) {
-                lock(&self.networks).leave(client.network());
+            if let Some((client, counted)) = client {
+                lock(&self.networks).leave(client, counted);
             }
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted, guard })
+        Ok(Permit { permits: Arc::clone(self), transport, client, guard })
     }
 }
 
@@ -80,16 +86,14 @@ impl Permits {
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     transport: Transport,
-    client: Option<ClientIp>,
-    /// Whether it counts as one of its client's network.
-    is_counted: bool,
+    client: Option<(ClientIp, Counted)>,
     guard: Guard,
 }
 
 impl Permit {
     /// Whose connection it is.
     pub(crate) fn client(&self) -> Option<ClientIp> {
-        self.client
+        self.client.map(|(client, _)| client)
     }
 
     /// The connection's part in a drain.
@@ -108,8 +112,8 @@ impl Drop for Permit {
         let counters = &self.permits.counters;
         counters.connections.fetch_sub(1, Ordering::Relaxed);
         self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
-        if let Some(client) = self.client.filter(|_| self.is_counted) {
-            lock(&self.permits.networks).leave(client.network());
+        if let Some((client, counted)) = self.client {
+            lock(&self.permits.networks).leave(client, counted);
         }
     }
 }
@@ -133,6 +137,25 @@ pub enum LimitReached {
         /// The limit.
         max: u32,
     },
+    /// [`Limits::connections_per_ip`], [`Limits::networks_per_block`] times.
+    #[error("{max} connections are open from addresses around this one, and no more are allowed")]
+    ConnectionsPerBlock {
+        /// The limit.
+        max: u32,
+    },
+    /// [`Limits::spare_sockets`] beyond [`Limits::connections`].
+    #[error("{max} sockets are open, and no more are allowed: try again later")]
+    Sockets {
+        /// The limit.
+        max: u64,
+    },
+    /// [`Limits::spare_sockets_per_ip`] beyond [`Limits::connections_per_ip`], of a network or, so
+    /// many times, of a block.
+    #[error("{max} sockets are open from this address, and no more are allowed")]
+    SocketsPerIp {
+        /// The limit.
+        max: u32,
+    },
     /// [`Limits::connections_per_subject`].
     #[error("{max} connections are open for this identity, and no more are allowed")]
     ConnectionsPerSubject {
@@ -144,6 +167,13 @@ pub enum LimitReached {
     Handshakes {
         /// When the next one passes.
         retry_after: Duration,
+    },
+    /// [`Authentication::concurrency_per_ip`](crate::Authentication::concurrency_per_ip), for half of
+    /// the time that a check may take.
+    #[error("too much from this address is being checked: {max} at once are, try again later")]
+    Checks {
+        /// The limit.
+        max: usize,
     },
 }
 

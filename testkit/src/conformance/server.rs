@@ -20,6 +20,7 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Server {
     addr: SocketAddr,
     has_header_deadline: bool,
+    limits_sockets: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,7 +44,13 @@ impl Server {
             .name("server".into())
             .spawn(move || serve(listener, stopped))
             .expect("a thread");
-        Self { addr, has_header_deadline: true, stop: Some(stop), thread: Some(thread) }
+        Self {
+            addr,
+            has_header_deadline: true,
+            limits_sockets: true,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// Runs `serve` on a runtime of tokio's with two threads.
@@ -76,12 +83,23 @@ impl Server {
         self
     }
 
+    /// Says that this server takes connections without asking the hub, which no adapter can change.
+    #[must_use]
+    pub fn without_socket_limit(mut self) -> Self {
+        self.limits_sockets = false;
+        self
+    }
+
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     pub(super) fn has_header_deadline(&self) -> bool {
         self.has_header_deadline
+    }
+
+    pub(super) fn limits_sockets(&self) -> bool {
+        self.limits_sockets
     }
 }
 
