@@ -69,6 +69,7 @@ mod over_tls {
                     let app = App::new().app_data(Data::new(hub.clone())).configure(router);
                     HttpService::build()
                         .client_disconnect_timeout(Default::default())
+                        .h1_allow_half_closed(false)
                         .finish(map_config(app, move |_| config.clone()))
                         .tcp()
                 };

@@ -199,6 +199,32 @@ fn an_identity_that_is_revoked_while_it_is_checked_gets_nowhere() {
 }
 
 #[test]
+fn of_an_identity_that_both_the_handler_and_a_message_prove_one_place_stays() {
+    let optional = |hub: HubBuilder| {
+        let nobody = async |_: Credentials| Err(AuthenticateError::invalid("not asked"));
+        hub.authentication(Authentication::new(nobody).first_message().optional())
+    };
+    for (subject, is_revoked, closed) in [
+        ("alice", false, None),
+        ("alice", true, Some(close(4401, "banned"))),
+        ("bob", false, Some(close(4403, "the subject must stay the same"))),
+    ] {
+        let mut rig = Rig::with(optional, |request| request.format(Format::Raw));
+        let proved = roles(&rig, &[]);
+        rig.socket().establish(proved).unwrap();
+        assert_eq!(rig.hub.disconnect("carol", "banned"), 0);
+        if is_revoked {
+            assert_eq!(rig.hub.disconnect("alice", "banned"), 1);
+        }
+        rig.presents("x");
+        rig.establish(subject, None);
+        assert_eq!(rig.written().pop(), closed, "{subject}");
+        assert_eq!(rig.hub.stats().identities, 1);
+        assert_eq!(rig.hub.disconnect(subject, "late"), 1, "{subject}");
+    }
+}
+
+#[test]
 fn an_identity_has_so_many_connections() {
     let mut rig = Rig::with(
         |hub| first_message(hub).limits(|limits| limits.connections_per_subject = 1),
