@@ -85,7 +85,7 @@ impl JwtKey {
     fn public(
         expected: &'static str,
         algorithm: (Algorithm, &'static str),
-        (pem, parse): (&[u8], fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>),
+        (pem, parse): (&[u8], Parse),
         is_usable: impl FnOnce(&str, &[u8]) -> bool,
     ) -> Result<Self, JwtError> {
         let not_it = || JwtError::NotAPublicKey { expected };
@@ -121,6 +121,8 @@ impl JwtKey {
         verifier.is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
 }
+
+type Parse = fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>;
 
 /// How the PEM of every P-256 key begins: algorithm and curve (RFC 5480 §2.1), and that the point is not
 /// compressed, which is what tools write.
