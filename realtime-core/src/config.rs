@@ -1,6 +1,6 @@
 //! What a hub is told when it is built: [`Config`], checked once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     auth::{Authentication, Authorizer},
@@ -198,6 +198,12 @@ pub enum ConfigError {
         /// The largest event in bytes.
         event: usize,
     },
+}
+
+/// When a configured time that begins at `at` is over. `Duration::MAX` stands for never, which is a
+/// year.
+pub(crate) fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 #[cfg(test)]

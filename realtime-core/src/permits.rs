@@ -18,8 +18,9 @@ mod subjects;
 
 use networks::Networks;
 pub(crate) use principal::{Principal, PrincipalEnd};
+pub(crate) use subjects::NotEstablished;
+pub use subjects::RevocationWatch;
 use subjects::Subjects;
-pub(crate) use subjects::{Checking, NotEstablished};
 
 /// The tables behind the permits; nothing of them is left when no connection is.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use bytestring::ByteString;
 
 use crate::{
     admission::Admission,
-    config::SseConfig,
+    config::{SseConfig, later},
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
     stats::add,
@@ -162,11 +162,6 @@ impl Take for TakeBlocks {
 fn jittered_retry(config: &SseConfig) -> Duration {
     let retry = config.retry.as_secs_f64() * (0.5 + fastrand::f64());
     Duration::try_from_secs_f64(retry).unwrap_or(Duration::MAX)
-}
-
-/// `Duration::MAX` stands for never.
-fn later(at: Instant, by: Duration) -> Instant {
-    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::{
     auth::{AuthenticateError, Authenticated, Authentication, Credentials, Identity},
     head::RequestHead,
     hub::Hub,
+    permits::RevocationWatch,
     rejection::Rejection,
     sse, ws,
 };
@@ -98,18 +99,38 @@ macro_rules! identify {
         impl $request {
             /// Gives the connection the identity that the application has found out by itself, in
             /// place of another: for limits, permissions, expiry, and
-            /// [`Hub::disconnect`](crate::Hub::disconnect).
+            /// [`Hub::disconnect`](crate::Hub::disconnect) from this call on; see
+            /// [`identify_since`](Self::identify_since) for one that comes before it.
             ///
             /// # Errors
             /// A [`Rejection`] with 429 when the identity has as many connections as it may, and
             /// with 401 when it has expired.
             pub fn identify(self, identity: Identity) -> Result<Self, Rejection> {
-                let checking = self.hub().permits().check();
+                let watch = self.hub().watch_revocations();
+                self.identify_since(watch, identity)
+            }
+
+            /// The same as [`identify`](Self::identify), and whoever was disconnected since `watch`
+            /// began is refused: it begins before the application looks up who it is, so that
+            /// nobody is let in by what was true before a revocation.
+            ///
+            /// # Errors
+            /// A [`Rejection`] with 429 when the identity has as many connections as it may, with
+            /// 401 when it has expired or been revoked, with 503 when so much was revoked
+            /// meanwhile that nobody knows, and with 500 when `watch` is of another hub.
+            pub fn identify_since(
+                self,
+                watch: RevocationWatch,
+                identity: Identity,
+            ) -> Result<Self, Rejection> {
+                if !watch.is_of(self.hub().permits()) {
+                    return Err(Rejection::new(500, "revocations were watched on another hub"));
+                }
                 let expires_at = deadline(&identity);
                 self.established(expires_at.map(|expires_at| Established {
                     identity,
                     expires_at,
-                    checking,
+                    watch,
                 }))
             }
         }
@@ -145,11 +166,11 @@ fn begin(hub: &Hub, credentials: Credentials) -> Check {
         return Check::Known(Err(unavailable("the hub has no authentication")));
     };
     // What is revoked from here on is not let in, however long the check takes.
-    let checking = hub.permits().check();
+    let watch = hub.permits().watch();
     let establish = |outcome: Result<Identity, AuthenticateError>| {
         let identity = outcome?;
         let expires_at = deadline(&identity)?;
-        Ok(Established { identity, expires_at, checking })
+        Ok(Established { identity, expires_at, watch })
     };
     let timeout = authentication.timeout;
     let Ok(slot) = Arc::clone(&authentication.slots).try_acquire_owned() else {

@@ -29,6 +29,7 @@ mod body;
 mod byte_stream;
 mod connection;
 mod deadlines;
+mod identities;
 mod messages;
 
 /// A frame from the server: opcode and payload.

@@ -3,7 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
-    config::WebSocketConfig,
+    config::{WebSocketConfig, later},
     limits::Limits,
     rejection::Rejection,
     stats::add,
@@ -182,10 +182,11 @@ impl Session {
             shared.register(cx);
         }
         self.decode_unread(now);
+        self.apply_changes(now);
+        // Of the identity that the handler has just proved as well: from here on a revocation wakes.
         if self.is_open() {
             self.check_identity(cx, now);
         }
-        self.apply_changes(now);
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
         }
@@ -369,13 +370,6 @@ impl Session {
             }
         }
     }
-}
-
-/// As far in the future as a deadline goes: `Duration::MAX` stands for never.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-fn later(at: Instant, by: Duration) -> Instant {
-    at.checked_add(by).unwrap_or_else(|| at + NEVER)
 }
 
 impl Drop for Session {

@@ -151,7 +151,7 @@ async fn no_handler_runs_for_who_is_known_and_turned_away() {
         .limits(|limits| limits.connections_per_subject = 1)
         .build()
         .unwrap();
-    let _place = full.permits().check().establish("alice", 1).unwrap();
+    let _place = full.permits().watch().establish("alice", 1).unwrap();
     for (hub, code) in [(forbidding, 4403_u16), (full, 4429)] {
         let ran = Arc::new(AtomicBool::new(false));
         let handler = {
