@@ -28,6 +28,7 @@ fn start(hub: Hub) -> Server {
         });
     })
     .without_write_deadline()
+    .without_socket_limit()
 }
 
 /// Behind a Unix socket.

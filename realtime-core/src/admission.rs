@@ -9,7 +9,7 @@ use crate::{
     head::RequestHead,
     hub::Hub,
     limits::Transport,
-    permits::{NotEstablished, Permit, Principal, RevocationWatch},
+    permits::{LimitReached, NotEstablished, Permit, Principal, RevocationWatch},
     rejection::Rejection,
     stats::add,
     subscription::{Permission, Subscribe, SubscribeError, Subscription},
@@ -44,7 +44,7 @@ pub(crate) trait Admits {
     /// Gives the request its identity, or refuses it.
     fn established(
         mut self,
-        outcome: Result<Established, AuthenticateError>,
+        outcome: Result<Established, NotAuthenticated>,
     ) -> Result<Self, Rejection>
     where
         Self: Sized,
@@ -212,6 +212,25 @@ impl Established {
         let max = hub.config().limits.connections_per_subject;
         let permit = self.watch.establish(self.identity.subject(), max)?;
         Ok(Principal::new(self.identity, self.expires_at, permit))
+    }
+}
+
+/// Why an identity has not been found out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAuthenticated {
+    #[error(transparent)]
+    Authenticate(#[from] AuthenticateError),
+    /// Its turn to be checked has not come.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
+}
+
+impl From<NotAuthenticated> for Rejection {
+    fn from(error: NotAuthenticated) -> Self {
+        match error {
+            NotAuthenticated::Authenticate(error) => error.into(),
+            NotAuthenticated::Limit(limit) => limit.into(),
+        }
     }
 }
 

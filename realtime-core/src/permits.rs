@@ -1,4 +1,5 @@
-//! Who is connected: permits for connections in all, of each client's network, and of each identity.
+//! Who is connected: permits for sockets and connections in all, of each client's network and the
+//! block around it, and of each identity.
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
@@ -14,10 +15,13 @@ use crate::{
 
 mod networks;
 mod principal;
+mod sockets;
 mod subjects;
 
-use networks::Networks;
+use networks::{Counted, Networks};
 pub(crate) use principal::{Principal, PrincipalEnd};
+pub use sockets::SocketPermit;
+use sockets::Sockets;
 pub(crate) use subjects::NotEstablished;
 pub use subjects::RevocationWatch;
 use subjects::Subjects;
@@ -26,13 +30,19 @@ use subjects::Subjects;
 #[derive(Debug)]
 pub(crate) struct Permits {
     counters: Arc<Counters>,
+    sockets: Mutex<Sockets>,
     networks: Mutex<Networks>,
     subjects: Mutex<Subjects>,
 }
 
 impl Permits {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, networks: Mutex::default(), subjects: Mutex::default() }
+        Self {
+            counters,
+            sockets: Mutex::default(),
+            networks: Mutex::default(),
+            subjects: Mutex::default(),
+        }
     }
 
     /// A permit for one more connection of `client`, whose address may not be known.
@@ -43,9 +53,9 @@ impl Permits {
         limits: &Limits,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
-        let is_counted = match client {
-            Some(client) => lock(&self.networks).enter(client.network(), limits, now)?,
-            None => false,
+        let client = match client {
+            Some(client) => Some((client, lock(&self.networks).enter(client, limits, now)?)),
+            None => None,
         };
         let max = limits.connections;
         let open = &self.counters.connections;
@@ -53,13 +63,13 @@ impl Permits {
             (open < max).then_some(open + 1)
         });
         if taken.is_err() {
-            if let Some(client) = client.filter(|_| is_counted) {
-                lock(&self.networks).leave(client.network());
+            if let Some((client, counted)) = client {
+                lock(&self.networks).leave(client, counted);
             }
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted })
+        Ok(Permit { permits: Arc::clone(self), transport, client })
     }
 }
 
@@ -68,15 +78,13 @@ impl Permits {
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     transport: Transport,
-    client: Option<ClientIp>,
-    /// Whether it counts as one of its client's network.
-    is_counted: bool,
+    client: Option<(ClientIp, Counted)>,
 }
 
 impl Permit {
     /// Whose connection it is.
     pub(crate) fn client(&self) -> Option<ClientIp> {
-        self.client
+        self.client.map(|(client, _)| client)
     }
 }
 
@@ -85,8 +93,8 @@ impl Drop for Permit {
         let counters = &self.permits.counters;
         counters.connections.fetch_sub(1, Ordering::Relaxed);
         self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
-        if let Some(client) = self.client.filter(|_| self.is_counted) {
-            lock(&self.permits.networks).leave(client.network());
+        if let Some((client, counted)) = self.client {
+            lock(&self.permits.networks).leave(client, counted);
         }
     }
 }
@@ -107,6 +115,25 @@ pub enum LimitReached {
         /// The limit.
         max: u32,
     },
+    /// [`Limits::connections_per_ip`], [`Limits::networks_per_block`] times.
+    #[error("{max} connections are open from addresses around this one, and no more are allowed")]
+    ConnectionsPerBlock {
+        /// The limit.
+        max: u32,
+    },
+    /// [`Limits::spare_sockets`] beyond [`Limits::connections`].
+    #[error("{max} sockets are open, and no more are allowed: try again later")]
+    Sockets {
+        /// The limit.
+        max: u64,
+    },
+    /// [`Limits::spare_sockets_per_ip`] beyond [`Limits::connections_per_ip`], of a network or, so
+    /// many times, of a block.
+    #[error("{max} sockets are open from this address, and no more are allowed")]
+    SocketsPerIp {
+        /// The limit.
+        max: u32,
+    },
     /// [`Limits::connections_per_subject`].
     #[error("{max} connections are open for this identity, and no more are allowed")]
     ConnectionsPerSubject {
@@ -118,6 +145,15 @@ pub enum LimitReached {
     Handshakes {
         /// When the next one passes.
         retry_after: Duration,
+    },
+    /// [`Authentication::concurrency_per_ip`](crate::Authentication::concurrency_per_ip), for half of
+    /// the time that a check may take.
+    #[error(
+        "too many credentials from this address are to be checked, {max} at once are: try again later"
+    )]
+    Checks {
+        /// The limit.
+        max: usize,
     },
 }
 

@@ -14,8 +14,9 @@ use super::{
     message::Message,
 };
 use crate::{
-    admission::{Established, permission},
+    admission::{Established, NotAuthenticated, permission},
     auth::{AuthenticateError, Identity},
+    client_ip::ClientIp,
     fanout::{keep, lock},
     hub::Hub,
     pattern::{TopicPattern, TopicPatternError},
@@ -37,6 +38,7 @@ pub(super) use shared::{Change, Shared};
 #[derive(Debug)]
 pub struct Socket {
     hub: Hub,
+    client_ip: Option<ClientIp>,
     shared: Arc<Shared>,
 }
 
@@ -44,6 +46,11 @@ impl Socket {
     /// The hub.
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// The client's address, as far as it is known.
+    pub fn client_ip(&self) -> Option<ClientIp> {
+        self.client_ip
     }
 
     /// Whose connection it is, if that is known.
@@ -287,7 +294,7 @@ pub enum RefreshError {
     #[error("the subject must stay the same")]
     OtherSubject,
     /// The connection had no identity, and the one that the token proves has as many connections as it
-    /// may.
+    /// may; or so much of the client's network is being checked that its turn did not come.
     #[error(transparent)]
     Limit(#[from] LimitReached),
 }
@@ -298,6 +305,15 @@ impl From<NotEstablished> for RefreshError {
             NotEstablished::Limit(limit) => limit.into(),
             NotEstablished::Revoked => AuthenticateError::invalid(error.to_string()).into(),
             NotEstablished::TooOld => AuthenticateError::unavailable(error).into(),
+        }
+    }
+}
+
+impl From<NotAuthenticated> for RefreshError {
+    fn from(error: NotAuthenticated) -> Self {
+        match error {
+            NotAuthenticated::Authenticate(error) => error.into(),
+            NotAuthenticated::Limit(limit) => limit.into(),
         }
     }
 }
