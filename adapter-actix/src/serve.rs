@@ -19,6 +19,10 @@ use realtime_core::Hub;
 /// | `h1_allow_half_closed` false | a client that goes away is noticed at once, also by an event stream that has nothing to send |
 /// | `tcp_nodelay` true | a small message does not wait until the one before is acknowledged, which clients put off for 40 ms |
 /// | `client_request_timeout` | a request's head has to come within [`Limits::header_deadline`](realtime_core::Limits::header_deadline) |
+///
+/// Connections that send nothing are bounded by `HttpServer::max_connections`, which is of each worker:
+/// 25 600 by default, beyond which it accepts nobody, whoever it is. There is no limit of them by
+/// address; a proxy in front, or the system's firewall, can have one.
 pub fn configure<F, I, S, B>(server: HttpServer<F, I, S, B>, hub: &Hub) -> HttpServer<F, I, S, B>
 where
     F: Fn() -> I + Send + Clone + 'static,

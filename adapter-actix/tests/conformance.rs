@@ -34,6 +34,7 @@ fn start(hub: Hub) -> Server {
         });
     })
     .without_write_deadline()
+    .without_socket_limit()
 }
 
 fn router(app: &mut ServiceConfig) {

@@ -28,8 +28,9 @@
 //! # }
 //! ```
 //!
-//! [`serve`] does what `axum::serve` leaves open: that waits for a request's head for ever, and tells no
-//! addresses unless the service is made by `into_make_service_with_connect_info`, without which there
+//! [`serve`] does what `axum::serve` leaves open: that waits for a request's head for ever, holds as
+//! many connections as there are descriptors (give it a `Listener` that asks `Hub::take_socket`), and tells
+//! no addresses unless the service is made by `into_make_service_with_connect_info`, without which there
 //! are no limits per address. A server that speaks TLS itself puts
 //! [`Scheme::Https`](realtime_core::Scheme) into each request's extensions, or its own pages are of
 //! another origin.

@@ -14,7 +14,8 @@ use tower::Service;
 ///
 /// It does what `axum::serve` leaves open: a request's head has to come within
 /// [`Limits::header_deadline`](realtime_core::Limits::header_deadline), small writes are not delayed,
-/// and [`ConnectInfo`] is there. When `shutdown` is ready, nothing more is accepted and open requests
+/// [`ConnectInfo`] is there, and there are only so many connections at a time, in all and of one client
+/// network, see [`Limits::spare_sockets`](realtime_core::Limits::spare_sockets). When `shutdown` is ready, nothing more is accepted and open requests
 /// are dropped.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ mod framework {
             }
         })
         .without_header_deadline()
+        .without_socket_limit()
     }
 }
 

@@ -33,7 +33,8 @@
 //!
 //! With a server of your own: set `http1::Builder::timer` and `header_read_timeout`, or a client that
 //! never finishes its head is waited for for ever; serve `with_upgrades`; put [`PeerAddr`] into each
-//! request's extensions, or there are no limits per address; and where it speaks TLS itself
+//! request's extensions, or there are no limits per address; hold what `Hub::take_socket` gives for as long
+//! as a connection lasts, or those that send nothing are bounded by the descriptors alone; and where it speaks TLS itself
 //! [`Scheme::Https`](realtime_core::Scheme), or its own pages are of another origin.
 #![forbid(unsafe_code)]
 

@@ -42,7 +42,10 @@ const HEAD_BUFFER_BYTES: usize = 64 * 1024;
 ///
 /// Connections can be upgraded, a request's head has to come within
 /// [`Limits::header_deadline`](realtime_core::Limits::header_deadline) and holds a bounded buffer
-/// meanwhile, and small writes are not delayed. When `shutdown` is ready, nothing more is accepted and open requests are dropped.
+/// meanwhile, and small writes are not delayed. There are only so many connections at a time, in all
+/// and of one client network, see [`Limits::spare_sockets`](realtime_core::Limits::spare_sockets); what
+/// is beyond is reset at once. When `shutdown` is ready, nothing more is accepted and open requests
+/// are dropped.
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
@@ -88,9 +91,13 @@ where
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => listener.poll_accept(cx).map(Some),
+        let accepted = poll_fn(|cx| {
+            // What has ended is let go of at once, not when the next one comes.
+            while let Poll::Ready(Some(_)) = connections.poll_join_next(cx) {}
+            match shutdown.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => listener.poll_accept(cx).map(Some),
+            }
         });
         let (socket, peer) = match accepted.await {
             None => return Ok(()),
@@ -100,17 +107,28 @@ where
                 continue;
             }
         };
+        let Ok(place) = hub.take_socket(peer) else {
+            reset(socket);
+            continue;
+        };
         set_up(&socket);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            // hyper lets go of the service when the connection has ended or was upgraded.
+            let _counted = &place;
             request.extensions_mut().insert(PeerAddr(peer));
             // hyper keeps room for the future for as long as the connection lasts.
             Box::pin(service.call(request))
         });
         let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
         connections.spawn(connection);
-        while connections.try_join_next().is_some() {}
     }
+}
+
+/// Closes a connection by RST, so that nothing of it is left: after a FIN of ours the system would
+/// remember it for a minute.
+fn reset(socket: TcpStream) {
+    let _ = socket.set_zero_linger();
 }
 
 /// Sets a connection's socket up. One that can't be is a connection that is gone; reading tells.

@@ -9,7 +9,7 @@ use crate::{
     head::RequestHead,
     hub::Hub,
     limits::Transport,
-    permits::{Checking, NotEstablished, Permit, Principal},
+    permits::{Checking, LimitReached, NotEstablished, Permit, Principal},
     rejection::Rejection,
     stats::add,
     subscription::{Permission, Subscribe, SubscribeError, Subscription},
@@ -44,7 +44,7 @@ pub(crate) trait Admits {
     /// Gives the request its identity, or refuses it.
     fn established(
         mut self,
-        outcome: Result<Established, AuthenticateError>,
+        outcome: Result<Established, NotAuthenticated>,
     ) -> Result<Self, Rejection>
     where
         Self: Sized,
@@ -183,6 +183,25 @@ pub(crate) struct Established {
     pub(crate) expires_at: Option<Instant>,
     /// Sees to it that it has not been revoked meanwhile.
     pub(crate) checking: Checking,
+}
+
+/// Why an identity has not been found out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAuthenticated {
+    #[error(transparent)]
+    Authenticate(#[from] AuthenticateError),
+    /// Its turn to be checked has not come.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
+}
+
+impl From<NotAuthenticated> for Rejection {
+    fn from(error: NotAuthenticated) -> Self {
+        match error {
+            NotAuthenticated::Authenticate(error) => error.into(),
+            NotAuthenticated::Limit(limit) => limit.into(),
+        }
+    }
 }
 
 /// Why a connection keeps the identity that it has.

@@ -8,9 +8,11 @@ use crate::topic::TopicName;
 
 mod authentication;
 mod credentials;
+mod turns;
 
 pub use authentication::Authentication;
 pub(crate) use credentials::SUBPROTOCOL_PREFIX;
+pub(crate) use turns::{Turn, Turns};
 
 /// Whose connection it is.
 ///

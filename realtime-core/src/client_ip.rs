@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use crate::head::{Authority, Scheme, Site};
@@ -39,6 +39,15 @@ impl ClientIp {
         match self.0 {
             IpAddr::V4(_) => self.0,
             IpAddr::V6(addr) => Ipv6Addr::from_bits(addr.to_bits() & (u128::MAX << 64)).into(),
+        }
+    }
+
+    /// The block of networks that limits go by, too: the first address of an IPv4 address' /24, of an
+    /// IPv6 address' /48, which is the most that a customer commonly gets (RFC 6177).
+    pub fn block(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(addr) => Ipv4Addr::from_bits(addr.to_bits() & (u32::MAX << 8)).into(),
+            IpAddr::V6(addr) => Ipv6Addr::from_bits(addr.to_bits() & (u128::MAX << 80)).into(),
         }
     }
 }

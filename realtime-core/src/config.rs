@@ -111,12 +111,13 @@ impl Config {
     /// [`ConfigError`] names the field and what it has to be.
     pub fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let at_least_one: [(&'static str, u64); 14] = [
+        let at_least_one: [(&'static str, u64); 15] = [
             ("retention.events", self.retention.events as u64),
             ("lag.events", self.lag.events),
             ("lag.bytes", self.lag.bytes),
             ("limits.connections", limits.connections),
             ("limits.connections_per_ip", limits.connections_per_ip.into()),
+            ("limits.networks_per_block", limits.networks_per_block.into()),
             ("limits.connections_per_subject", limits.connections_per_subject.into()),
             ("limits.header_bytes", limits.header_bytes as u64),
             ("limits.first_message_bytes", limits.first_message_bytes as u64),

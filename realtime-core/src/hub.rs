@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -22,7 +23,7 @@ use crate::{
     fanout::{Fanout, Wakeups, lock},
     limits::Transport,
     pattern::{Place, TopicPattern},
-    permits::{LimitReached, Permit, Permits},
+    permits::{LimitReached, Permit, Permits, SocketPermit},
     position::{LastEventId, Position},
     stats::{Counters, HubStats},
     topic::{TopicName, TopicNameError},
@@ -136,6 +137,7 @@ impl Hub {
         let mut stats = self.inner.counters.snapshot();
         let topics: Vec<_> = self.inner.table.read(|topics| topics.values().cloned().collect());
         stats.topics = topics.len() as u64;
+        stats.sockets = self.inner.permits.sockets();
         stats.identities = self.inner.permits.subjects() as u64;
         for topic in topics {
             let (bytes, lag) = topic.gauge();
@@ -143,6 +145,20 @@ impl Hub {
             stats.max_lag = stats.max_lag.max(lag);
         }
         stats
+    }
+
+    /// A permit for one more TCP connection from `peer`, to be held for as long as that serves HTTP:
+    /// what our `serve` helpers ask for each connection that they accept, and another server may, too.
+    /// It counts from then on, whether or not a request comes.
+    ///
+    /// # Errors
+    /// [`LimitReached`] when there are too many, in all or of the peer's network, see
+    /// [`Limits::spare_sockets`](crate::Limits::spare_sockets); to be closed without an answer.
+    pub fn take_socket(&self, peer: SocketAddr) -> Result<SocketPermit, LimitReached> {
+        let peer = ClientIp::new(peer.ip());
+        // Whose connections a proxy's are is said in their requests.
+        let client = Some(peer).filter(|peer| !self.config().trusted_proxies.lists(*peer));
+        self.inner.permits.take_socket(client, &self.config().limits)
     }
 
     pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {

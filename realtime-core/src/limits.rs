@@ -14,10 +14,35 @@ pub struct Limits {
     /// Open connections of one client network: an IPv4 address, or the /64 of an IPv6 address.
     /// Default: 1 024, so that the many people behind one address of an office all fit.
     ///
+    /// 65 536 networks are remembered, each while it has connections and until its
+    /// [`handshakes_per_ip`](Self::handshakes_per_ip) have come back. While there is no room for
+    /// another, its connections count in its block alone, see
+    /// [`networks_per_block`](Self::networks_per_block). Of blocks 16 384 are remembered; who finds no
+    /// room there either is let in below [`connections`](Self::connections) alone.
+    ///
     /// Where a client's address is not known there is no such limit: list your proxies in
     /// [`Config::trusted_proxies`](crate::Config::trusted_proxies), and on axum serve with
     /// `realtime::axum::serve` or `into_make_service_with_connect_info`.
     pub connections_per_ip: u32,
+    /// How many networks' worth of connections, handshakes and sockets a block of networks has: the
+    /// /24 of an IPv4 address, the /48 of an IPv6 address, which is what one customer gets. Default:
+    /// 4, so that one has at most a quarter of all connections by default, and its 65 536 networks
+    /// are not as many clients. `u32::MAX` is no such limit.
+    pub networks_per_block: u32,
+    /// TCP connections that one of our `serve` helpers holds at a time beyond as many as
+    /// [`connections`](Self::connections), whatever they are for and whether or not they have sent
+    /// anything; a WebSocket counts as a connection only, once it is one. One more is reset at once,
+    /// without an answer, and counts in
+    /// [`HubStats::sockets_refused`](crate::HubStats::sockets_refused). Default: 8 192.
+    ///
+    /// `axum::serve` has no such limit, and actix-web another: `HttpServer::max_connections` of each
+    /// worker, beyond which it accepts nobody.
+    pub spare_sockets: u64,
+    /// The same of one client network, beyond [`connections_per_ip`](Self::connections_per_ip).
+    /// Default: 1 024, so that an office can load pages next to its event streams.
+    ///
+    /// A peer in [`Config::trusted_proxies`](crate::Config::trusted_proxies) has no such limit.
+    pub spare_sockets_per_ip: u32,
     /// Open connections of one identity's subject. Default: 64, some tabs on some devices.
     pub connections_per_subject: u32,
     /// Handshakes of one client network, those included that are then refused for their origin,
@@ -33,8 +58,8 @@ pub struct Limits {
     /// than a sixteenth of a topic's default retention.
     pub event_bytes: usize,
     /// How long a client may take to send a request's head, where one of our `serve` helpers or
-    /// `configure` sets up the server; `axum::serve` alone waits for ever. Until the head has come, a
-    /// connection counts nowhere but in the descriptors. Default: 10 s.
+    /// `configure` sets up the server; `axum::serve` alone waits for ever. Meanwhile it counts in
+    /// [`spare_sockets`](Self::spare_sockets). Default: 10 s.
     pub header_deadline: Duration,
     /// Bytes of a request's headers and query. Default: 16 KiB, room for cookies.
     pub header_bytes: usize,
@@ -65,6 +90,9 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_ip: 1024,
+            networks_per_block: 4,
+            spare_sockets: 8192,
+            spare_sockets_per_ip: 1024,
             connections_per_subject: 64,
             handshakes_per_ip: Rate::per_second(64).burst(1024),
             topics: 65_536,

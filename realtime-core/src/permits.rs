@@ -1,4 +1,5 @@
-//! Who is connected: permits for connections in all, of each client's network, and of each identity.
+//! Who is connected: permits for sockets and connections in all, of each client's network and the
+//! block around it, and of each identity.
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
@@ -14,10 +15,13 @@ use crate::{
 
 mod networks;
 mod principal;
+mod sockets;
 mod subjects;
 
-use networks::Networks;
+use networks::{Counted, Networks};
 pub(crate) use principal::{Principal, PrincipalEnd};
+pub use sockets::SocketPermit;
+use sockets::Sockets;
 use subjects::Subjects;
 pub(crate) use subjects::{Checking, NotEstablished};
 
@@ -25,13 +29,19 @@ pub(crate) use subjects::{Checking, NotEstablished};
 #[derive(Debug)]
 pub(crate) struct Permits {
     counters: Arc<Counters>,
+    sockets: Mutex<Sockets>,
     networks: Mutex<Networks>,
     subjects: Mutex<Subjects>,
 }
 
 impl Permits {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, networks: Mutex::default(), subjects: Mutex::default() }
+        Self {
+            counters,
+            sockets: Mutex::default(),
+            networks: Mutex::default(),
+            subjects: Mutex::default(),
+        }
     }
 
     /// A permit for one more connection of `client`, whose address may not be known.
@@ -42,9 +52,9 @@ impl Permits {
         limits: &Limits,
         now: Instant,
     ) -> Result<Permit, LimitReached> {
-        let is_counted = match client {
-            Some(client) => lock(&self.networks).enter(client.network(), limits, now)?,
-            None => false,
+        let client = match client {
+            Some(client) => Some((client, lock(&self.networks).enter(client, limits, now)?)),
+            None => None,
         };
         let max = limits.connections;
         let open = &self.counters.connections;
@@ -52,13 +62,13 @@ impl Permits {
             (open < max).then_some(open + 1)
         });
         if taken.is_err() {
-            if let Some(client) = client.filter(|_| is_counted) {
-                lock(&self.networks).leave(client.network());
+            if let Some((client, counted)) = client {
+                lock(&self.networks).leave(client, counted);
             }
             return Err(LimitReached::Connections { max });
         }
         transport.gauge(&self.counters).fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { permits: Arc::clone(self), transport, client, is_counted })
+        Ok(Permit { permits: Arc::clone(self), transport, client })
     }
 }
 
@@ -67,15 +77,13 @@ impl Permits {
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     transport: Transport,
-    client: Option<ClientIp>,
-    /// Whether it counts as one of its client's network.
-    is_counted: bool,
+    client: Option<(ClientIp, Counted)>,
 }
 
 impl Permit {
     /// Whose connection it is.
     pub(crate) fn client(&self) -> Option<ClientIp> {
-        self.client
+        self.client.map(|(client, _)| client)
     }
 }
 
@@ -84,8 +92,8 @@ impl Drop for Permit {
         let counters = &self.permits.counters;
         counters.connections.fetch_sub(1, Ordering::Relaxed);
         self.transport.gauge(counters).fetch_sub(1, Ordering::Relaxed);
-        if let Some(client) = self.client.filter(|_| self.is_counted) {
-            lock(&self.permits.networks).leave(client.network());
+        if let Some((client, counted)) = self.client {
+            lock(&self.permits.networks).leave(client, counted);
         }
     }
 }
@@ -106,6 +114,25 @@ pub enum LimitReached {
         /// The limit.
         max: u32,
     },
+    /// [`Limits::connections_per_ip`], [`Limits::networks_per_block`] times.
+    #[error("{max} connections are open from addresses around this one, and no more are allowed")]
+    ConnectionsPerBlock {
+        /// The limit.
+        max: u32,
+    },
+    /// [`Limits::spare_sockets`] beyond [`Limits::connections`].
+    #[error("{max} sockets are open, and no more are allowed: try again later")]
+    Sockets {
+        /// The limit.
+        max: u64,
+    },
+    /// [`Limits::spare_sockets_per_ip`] beyond [`Limits::connections_per_ip`], of a network or, so
+    /// many times, of a block.
+    #[error("{max} sockets are open from this address, and no more are allowed")]
+    SocketsPerIp {
+        /// The limit.
+        max: u32,
+    },
     /// [`Limits::connections_per_subject`].
     #[error("{max} connections are open for this identity, and no more are allowed")]
     ConnectionsPerSubject {
@@ -117,6 +144,13 @@ pub enum LimitReached {
     Handshakes {
         /// When the next one passes.
         retry_after: Duration,
+    },
+    /// [`Authentication::concurrency_per_ip`](crate::Authentication::concurrency_per_ip), for half of
+    /// the time that a check may take.
+    #[error("too much from this address is being checked: {max} at once are, try again later")]
+    Checks {
+        /// The limit.
+        max: usize,
     },
 }
 

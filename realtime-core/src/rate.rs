@@ -40,6 +40,12 @@ impl Rate {
         self
     }
 
+    /// So many times as much.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        let times = |value: u32| value.saturating_mul(factor);
+        Self { per_second: times(self.per_second), burst: times(self.burst) }
+    }
+
     pub(crate) fn is_zero(&self) -> bool {
         self.per_second == 0 || self.burst == 0
     }

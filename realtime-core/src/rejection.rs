@@ -113,11 +113,13 @@ impl From<ForwardedError> for Rejection {
 impl From<LimitReached> for Rejection {
     fn from(reached: LimitReached) -> Self {
         let (status, retry_after) = match reached {
-            LimitReached::Connections { .. } => (503, 5),
+            LimitReached::Connections { .. } | LimitReached::Sockets { .. } => (503, 5),
             LimitReached::Handshakes { retry_after } => (429, retry_after.as_secs() + 1),
-            LimitReached::ConnectionsPerIp { .. } | LimitReached::ConnectionsPerSubject { .. } => {
-                (429, 5)
-            }
+            LimitReached::ConnectionsPerIp { .. }
+            | LimitReached::ConnectionsPerBlock { .. }
+            | LimitReached::SocketsPerIp { .. }
+            | LimitReached::ConnectionsPerSubject { .. }
+            | LimitReached::Checks { .. } => (429, 5),
         };
         Self::new(status, reached.to_string()).with_header("retry-after", retry_after.to_string())
     }

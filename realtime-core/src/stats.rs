@@ -13,6 +13,8 @@ pub struct HubStats {
     pub connections_sse: u64,
     /// Gauge: open WebSocket connections.
     pub connections_websocket: u64,
+    /// Gauge: TCP connections that our `serve` helpers hold for HTTP, those of event streams included.
+    pub sockets: u64,
     /// Gauge: subjects of identities that have connections.
     pub identities: u64,
     /// Gauge: subscriptions, those of connections included.
@@ -37,6 +39,8 @@ pub struct HubStats {
     pub resets: u64,
     /// Count: requests that were refused.
     pub rejected: u64,
+    /// Count: TCP connections that were reset since there were too many.
+    pub sockets_refused: u64,
     /// Count: messages that WebSocket clients sent.
     pub messages_received: u64,
     /// Count: bytes handed to the frameworks' sockets and bodies, framing included.
@@ -57,6 +61,7 @@ pub(crate) struct Counters {
     pub(crate) slow_disconnects: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) sockets_refused: AtomicU64,
     pub(crate) messages_received: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
 }
@@ -75,8 +80,10 @@ impl Counters {
             slow_disconnects: read(&self.slow_disconnects),
             resets: read(&self.resets),
             rejected: read(&self.rejected),
+            sockets_refused: read(&self.sockets_refused),
             messages_received: read(&self.messages_received),
             bytes_sent: read(&self.bytes_sent),
+            sockets: 0,
             identities: 0,
             topics: 0,
             retained_bytes: 0,

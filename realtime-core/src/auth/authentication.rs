@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytestring::ByteString;
 use tokio::sync::Semaphore;
 
-use super::{Authenticate, CredentialSource, Credentials, Token, credentials};
+use super::{Authenticate, CredentialSource, Credentials, Token, Turns, credentials};
 use crate::head::RequestHead;
 
 /// How clients prove who they are, and what checks it.
@@ -39,8 +39,9 @@ pub struct Authentication {
     pub(crate) first_message: Option<Duration>,
     pub(crate) optional: bool,
     pub(crate) timeout: Duration,
-    pub(crate) concurrency: usize,
-    pub(crate) slots: Arc<Semaphore>,
+    concurrency: usize,
+    concurrency_per_ip: Option<usize>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Authentication {
@@ -50,7 +51,6 @@ impl Authentication {
 
     /// Authentication of every connection by `authenticate`.
     pub fn new(authenticate: impl Authenticate) -> Self {
-        let concurrency = 64;
         Self {
             authenticate: Arc::new(authenticate),
             cookie: None,
@@ -58,8 +58,9 @@ impl Authentication {
             first_message: None,
             optional: false,
             timeout: Duration::from_secs(5),
-            concurrency,
-            slots: Arc::new(Semaphore::new(concurrency)),
+            concurrency: 64,
+            concurrency_per_ip: None,
+            turns: Arc::new(Turns::new(64, 16)),
         }
     }
 
@@ -111,8 +112,8 @@ impl Authentication {
         self
     }
 
-    /// How long checking a secret may take, its turn included; the client is then told to come back
-    /// later. Default: 5 s.
+    /// How long checking a secret may take; the client is then told to come back later. Waiting for its
+    /// turn is a part of it, and at most half of it. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -122,7 +123,25 @@ impl Authentication {
     /// become a storm of queries.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.min(Semaphore::MAX_PERMITS);
-        self.slots = Arc::new(Semaphore::new(self.concurrency));
+        self.with_turns()
+    }
+
+    /// How many of these are of one client network, an IPv4 address or the /64 of an IPv6 address.
+    /// Default: a quarter, and at least one, so that no address keeps others from being checked.
+    ///
+    /// More of them wait until others of their network are done. Whose turn among them has not come
+    /// within half of the [`timeout`](Self::timeout) is refused with 429 and the time to come back, a
+    /// WebSocket that says it in its first message with 4429; a refresh changes nothing then. Where no
+    /// address is known there is no such limit: list your proxies in
+    /// [`Config::trusted_proxies`](crate::Config::trusted_proxies), or all of their clients share one.
+    pub fn concurrency_per_ip(mut self, concurrency: usize) -> Self {
+        self.concurrency_per_ip = Some(concurrency.min(Semaphore::MAX_PERMITS));
+        self.with_turns()
+    }
+
+    fn with_turns(mut self) -> Self {
+        let per_network = self.concurrency_per_ip.unwrap_or((self.concurrency / 4).max(1));
+        self.turns = Arc::new(Turns::new(self.concurrency, per_network));
         self
     }
 
@@ -133,6 +152,9 @@ impl Authentication {
         }
         if self.concurrency == 0 {
             return Some("authentication.concurrency");
+        }
+        if self.concurrency_per_ip == Some(0) {
+            return Some("authentication.concurrency_per_ip");
         }
         self.first_message.filter(Duration::is_zero).map(|_| "authentication.first_message")
     }
@@ -179,6 +201,7 @@ impl fmt::Debug for Authentication {
             .field("optional", &self.optional)
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
+            .field("concurrency_per_ip", &self.turns.per_network())
             .finish_non_exhaustive()
     }
 }

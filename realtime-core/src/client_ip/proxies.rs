@@ -98,7 +98,8 @@ impl TrustedProxies {
         Ok(client)
     }
 
-    fn lists(&self, ip: ClientIp) -> bool {
+    /// Whether this address is listed.
+    pub(crate) fn lists(&self, ip: ClientIp) -> bool {
         self.networks.iter().any(|network| network.contains(&ip.addr()))
     }
 

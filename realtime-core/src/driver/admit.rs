@@ -5,17 +5,18 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
 
 use super::now;
 use crate::{
-    admission::{Admits, Candidate, Established},
-    auth::{AuthenticateError, Authenticated, Authentication, Credentials, Identity},
+    admission::{Admits, Candidate, Established, NotAuthenticated},
+    auth::{AuthenticateError, Authenticated, Authentication, Credentials, Identity, Turn},
+    client_ip::ClientIp,
     head::RequestHead,
     hub::Hub,
+    permits::LimitReached,
     rejection::Rejection,
     sse, ws,
 };
@@ -63,7 +64,8 @@ where
         Err(rejection) => State::Known(Some(Err(rejection))),
         Ok(Candidate { request, credentials: None }) => State::Known(Some(Ok(request))),
         Ok(Candidate { mut request, credentials: Some(credentials) }) => {
-            match begin(request.admission().hub(), credentials) {
+            let admission = request.admission();
+            match begin(admission.hub(), admission.client_ip(), credentials) {
                 Check::Known(outcome) => State::Known(Some(request.established(outcome))),
                 Check::Later(outcome) => State::Checking(Box::pin(async {
                     let outcome = outcome.await;
@@ -105,12 +107,12 @@ macro_rules! identify {
             /// with 401 when it has expired.
             pub fn identify(self, identity: Identity) -> Result<Self, Rejection> {
                 let checking = self.hub().permits().check();
-                let expires_at = deadline(&identity);
-                self.established(expires_at.map(|expires_at| Established {
+                let established = deadline(&identity).map(|expires_at| Established {
                     identity,
                     expires_at,
                     checking,
-                }))
+                });
+                self.established(established.map_err(NotAuthenticated::from))
             }
         }
     };
@@ -119,11 +121,11 @@ identify!(sse::Request);
 identify!(ws::Request);
 
 /// A check under way.
-type Checking = Pin<Box<dyn Future<Output = Result<Established, AuthenticateError>> + Send>>;
+type Checking = Pin<Box<dyn Future<Output = Result<Established, NotAuthenticated>> + Send>>;
 
 /// A check that has begun.
 enum Check {
-    Known(Result<Established, AuthenticateError>),
+    Known(Result<Established, NotAuthenticated>),
     Later(Checking),
 }
 
@@ -131,47 +133,70 @@ enum Check {
 /// in the user's code is an error of the server.
 pub(super) async fn authenticate(
     hub: &Hub,
+    client: Option<ClientIp>,
     credentials: Credentials,
-) -> Result<Established, AuthenticateError> {
-    match begin(hub, credentials) {
+) -> Result<Established, NotAuthenticated> {
+    match begin(hub, client, credentials) {
         Check::Known(outcome) => outcome,
         Check::Later(outcome) => outcome.await,
     }
 }
 
 /// Begins a check, which is also its end where nothing has to be waited for.
-fn begin(hub: &Hub, credentials: Credentials) -> Check {
+fn begin(hub: &Hub, client: Option<ClientIp>, credentials: Credentials) -> Check {
     let Some(authentication) = hub.config().authentication.as_ref() else {
-        return Check::Known(Err(unavailable("the hub has no authentication")));
+        return Check::Known(Err(unavailable("the hub has no authentication").into()));
     };
     // What is revoked from here on is not let in, however long the check takes.
     let checking = hub.permits().check();
-    let establish = |outcome: Result<Identity, AuthenticateError>| {
+    let establish = |outcome: Result<Identity, NotAuthenticated>| {
         let identity = outcome?;
         let expires_at = deadline(&identity)?;
         Ok(Established { identity, expires_at, checking })
     };
-    let timeout = authentication.timeout;
-    let Ok(slot) = Arc::clone(&authentication.slots).try_acquire_owned() else {
+    let mut turn = authentication.turns.join(client.map(ClientIp::network));
+    if !turn.try_take() {
         let authentication = authentication.clone();
-        let identity = async move {
-            let slot = authentication.slots.acquire().await;
-            let _slot = slot.map_err(AuthenticateError::unavailable)?;
-            match ask(&authentication, credentials) {
-                Authenticated::Now(outcome) => outcome,
-                Authenticated::Later(outcome) => guarded(outcome).await,
-            }
-        };
-        return Check::Later(Box::pin(async move { establish(within(timeout, identity).await) }));
-    };
+        return Check::Later(Box::pin(async move {
+            establish(in_turn(&authentication, turn, credentials).await)
+        }));
+    }
+    let timeout = authentication.timeout;
     match ask(authentication, credentials) {
         Authenticated::Now(outcome) => Check::Known(establish(told(outcome))),
         Authenticated::Later(outcome) => Check::Later(Box::pin(async move {
             let outcome = within(timeout, guarded(outcome)).await;
-            drop(slot);
-            establish(outcome)
+            drop(turn);
+            establish(told(outcome.unwrap_or_else(|| Err(too_slow(timeout)))))
         })),
     }
+}
+
+/// A check that has to wait for its turn; the wait is a part of its time, at most the half, so that no
+/// check begins whose end nobody waits for.
+async fn in_turn(
+    authentication: &Authentication,
+    mut turn: Turn,
+    credentials: Credentials,
+) -> Result<Identity, NotAuthenticated> {
+    let timeout = authentication.timeout;
+    let identity = async {
+        if within(timeout / 2, turn.take()).await.is_none() {
+            let max = authentication.turns.per_network();
+            return Err(if turn.is_behind_its_own() {
+                LimitReached::Checks { max }.into()
+            } else {
+                unavailable(format_args!("no turn came in {:?}", timeout / 2)).into()
+            });
+        }
+        let outcome = match ask(authentication, credentials) {
+            Authenticated::Now(outcome) => outcome,
+            Authenticated::Later(outcome) => guarded(outcome).await,
+        };
+        outcome.map_err(NotAuthenticated::from)
+    };
+    let outcome = within(timeout, identity).await;
+    told(outcome.unwrap_or_else(|| Err(too_slow(timeout).into())))
 }
 
 /// Asks the user's code, whose panics are errors.
@@ -195,23 +220,26 @@ where
     .await
 }
 
+/// The outcome of `future`, if it has one in time.
 #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
-async fn within<F>(time: Duration, future: F) -> Result<Identity, AuthenticateError>
-where
-    F: Future<Output = Result<Identity, AuthenticateError>>,
-{
-    let outcome = tokio::time::timeout(time, future).await;
-    let too_slow = |_| Err(unavailable(format_args!("the check took more than {time:?}")));
-    told(outcome.unwrap_or_else(too_slow))
+async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    tokio::time::timeout(time, future).await.ok()
 }
 
 /// The outcome, of which the log is told when it is the server's fault.
-fn told(outcome: Result<Identity, AuthenticateError>) -> Result<Identity, AuthenticateError> {
-    outcome.inspect_err(|error| {
-        if let AuthenticateError::Unavailable(error) = error {
-            tracing::warn!(%error, "credentials can't be checked");
-        }
-    })
+fn told<E>(outcome: Result<Identity, E>) -> Result<Identity, NotAuthenticated>
+where
+    NotAuthenticated: From<E>,
+{
+    let outcome = outcome.map_err(NotAuthenticated::from);
+    if let Err(NotAuthenticated::Authenticate(AuthenticateError::Unavailable(error))) = &outcome {
+        tracing::warn!(%error, "credentials can't be checked");
+    }
+    outcome
+}
+
+fn too_slow(time: Duration) -> AuthenticateError {
+    unavailable(format_args!("the check took more than {time:?}"))
 }
 
 fn unavailable(error: impl fmt::Display) -> AuthenticateError {
@@ -241,7 +269,7 @@ impl Identifying {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, session: &mut ws::Session, now: Instant) {
         loop {
             if let Some(credentials) = session.presented() {
-                match begin(session.hub(), credentials) {
+                match begin(session.hub(), session.client_ip(), credentials) {
                     Check::Known(outcome) => session.authenticated(outcome, now),
                     Check::Later(checking) => self.0 = Some(checking),
                 }

@@ -139,7 +139,7 @@ impl Socket {
     /// When this is dropped before it is ready, nothing has changed.
     pub async fn refresh(&mut self, token: Token) -> Result<Identity, RefreshError> {
         let credentials = Credentials::new(token, CredentialSource::Message);
-        let established = authenticate(self.hub(), credentials).await?;
+        let established = authenticate(self.hub(), self.client_ip(), credentials).await?;
         self.establish(established)
     }
 

@@ -97,22 +97,53 @@ fn more_networks_than_can_be_remembered_take_no_memory_and_keep_nobody_out() {
     let permits = permits();
     let now = Instant::now();
     let limits = Limits { connections: 10, ..limits() };
-    let network = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n))));
+    // Each in a block of its own, of which fewer are remembered than of networks.
+    let client = |n: u32| Some(ClientIp::new(IpAddr::from(Ipv4Addr::from_bits(n.rotate_left(8)))));
     for n in 0..70_000 {
-        drop(permits.admit(Transport::Sse, network(n), &limits, now).unwrap());
+        drop(permits.admit(Transport::Sse, client(n), &limits, now).unwrap());
     }
     assert_eq!(lock(&permits.networks).len(), 65_536);
     // Who is not remembered is not counted, and neither when it leaves.
     let uncounted: Vec<_> = (0..5)
-        .map(|_| permits.admit(Transport::Sse, network(70_001), &limits, now).unwrap())
+        .map(|_| permits.admit(Transport::Sse, client(70_001), &limits, now).unwrap())
         .collect();
     let later = now + Duration::from_secs(10);
-    let counted = permits.admit(Transport::Sse, network(70_001), &limits, later).unwrap();
+    let counted = permits.admit(Transport::Sse, client(70_001), &limits, later).unwrap();
     assert_eq!(lock(&permits.networks).len(), 1, "the others' buckets are full again");
     drop(uncounted);
     assert_eq!(lock(&permits.networks).connections(), 1);
     drop(counted);
     assert_eq!(permits.counters.connections.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn sockets_are_limited_in_all_by_network_and_by_block() {
+    let permits = permits();
+    // In all 4 + 16, of an address 2 + 3, of a block three times as many.
+    let limits =
+        Limits { spare_sockets: 16, spare_sockets_per_ip: 3, networks_per_block: 3, ..limits() };
+    let mut held: Vec<_> =
+        (0..5).map(|_| permits.take_socket(address(1), &limits).unwrap()).collect();
+    let one_more = permits.take_socket(address(1), &limits).unwrap_err();
+    assert_eq!(one_more, LimitReached::SocketsPerIp { max: 5 });
+    for last in [2, 3] {
+        held.extend((0..5).map(|_| permits.take_socket(address(last), &limits).unwrap()));
+    }
+    let of_block = permits.take_socket(address(4), &limits).unwrap_err();
+    assert_eq!(of_block, LimitReached::SocketsPerIp { max: 15 });
+    // A proxy's are limited in all.
+    held.extend((0..5).map(|_| permits.take_socket(None, &limits).unwrap()));
+    let elsewhere = Some(ClientIp::new(Ipv4Addr::new(198, 51, 100, 1).into()));
+    for client in [None, elsewhere] {
+        let refused = permits.take_socket(client, &limits).unwrap_err();
+        assert_eq!(refused, LimitReached::Sockets { max: 20 });
+    }
+    assert_eq!(permits.counters.sockets_refused.load(Ordering::Relaxed), 4);
+    drop(held.remove(0));
+    held.push(permits.take_socket(address(1), &limits).unwrap());
+    assert_eq!((permits.sockets(), lock(&permits.sockets).addresses()), (20, 4));
+    drop(held);
+    assert_eq!((permits.sockets(), lock(&permits.sockets).addresses()), (0, 0));
 }
 
 #[test]

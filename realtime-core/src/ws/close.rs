@@ -40,7 +40,7 @@ impl CloseCode {
     pub const FORBIDDEN: Self = Self(4403);
     /// 4408: the client did not authenticate in time.
     pub const AUTHENTICATION_TIMEOUT: Self = Self(4408);
-    /// 4429: too many messages, bytes or connections.
+    /// 4429: too many messages, bytes, connections or checks of credentials.
     pub const TOO_FAST: Self = Self(4429);
 
     /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
@@ -160,6 +160,8 @@ pub enum CloseCause {
     AuthenticationUnavailable,
     /// The identity has as many connections as it may.
     TooManyConnections,
+    /// So much of the peer's network was being checked that the peer's turn did not come in time.
+    TooManyChecks,
     /// The hub's table of topics is full.
     Overloaded,
     /// The subscription lagged under [`Overflow::Disconnect`](crate::Overflow::Disconnect).
@@ -195,6 +197,7 @@ impl CloseCause {
             Self::AuthenticationDeadline => "authentication_deadline",
             Self::AuthenticationUnavailable => "authentication_unavailable",
             Self::TooManyConnections => "too_many_connections",
+            Self::TooManyChecks => "too_many_checks",
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
             Self::TooManyTopics => "too_many_topics",
@@ -233,6 +236,7 @@ impl CloseCause {
                 (CloseCode::TRY_AGAIN_LATER, "credentials can't be checked now")
             }
             Self::TooManyConnections => (CloseCode::TOO_FAST, "too many connections"),
+            Self::TooManyChecks => (CloseCode::TOO_FAST, "too many checks of credentials"),
             Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
             Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),

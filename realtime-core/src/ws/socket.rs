@@ -14,8 +14,9 @@ use super::{
     message::Message,
 };
 use crate::{
-    admission::{Established, permission},
+    admission::{Established, NotAuthenticated, permission},
     auth::{AuthenticateError, Identity},
+    client_ip::ClientIp,
     fanout::lock,
     hub::Hub,
     pattern::{TopicPattern, TopicPatternError},
@@ -36,6 +37,7 @@ use shared::{keep, wake};
 #[derive(Debug)]
 pub struct Socket {
     hub: Hub,
+    client_ip: Option<ClientIp>,
     shared: Arc<Shared>,
 }
 
@@ -43,6 +45,11 @@ impl Socket {
     /// The hub.
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// The client's address, as far as it is known.
+    pub fn client_ip(&self) -> Option<ClientIp> {
+        self.client_ip
     }
 
     /// Whose connection it is, if that is known.
@@ -280,6 +287,15 @@ pub enum RefreshError {
     /// The token proves another identity than the connection's.
     #[error("the subject must stay the same")]
     OtherSubject,
+}
+
+impl From<NotAuthenticated> for RefreshError {
+    fn from(error: NotAuthenticated) -> Self {
+        Self::Authenticate(match error {
+            NotAuthenticated::Authenticate(error) => error,
+            NotAuthenticated::Limit(limit) => AuthenticateError::unavailable(limit),
+        })
+    }
 }
 
 /// A message that was not sent, because the connection has ended or is closing.

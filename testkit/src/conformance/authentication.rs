@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     http::{End, Request, Response},
+    net::Dial,
     wait,
 };
 
@@ -201,18 +202,56 @@ pub async fn lets_go_of_who_leaves_during_the_check(suite: Suite) {
 
 /// A check under way holds a place, and no more are checked at once than is said.
 pub async fn checks_so_many_at_once(suite: Suite) {
-    let one = authentication().timeout(Duration::from_millis(400)).concurrency(1);
+    let one = authentication().timeout(Duration::from_secs(600)).concurrency(1);
     let served = identity::served(suite, one);
     let slow = Way::Bearer.present(served.handshake("/ws"), SLOW).bytes();
     let mut stream = TcpStream::connect(served.addr()).await.expect("a connection");
     stream.write_all(&slow).await.expect("sent");
     wait::until("the check goes on", || identity::open(served.hub()) == 1).await;
-    // It has its turn when the first has had its time.
     let later = Way::Bearer.present(served.handshake("/whoami"), &good("alice"));
-    let began = std::time::Instant::now();
-    served.open(&later).await.expect_text("alice").await;
-    assert!(began.elapsed() > Duration::from_millis(50), "{:?}", began.elapsed());
+    let mut second = TcpStream::connect(served.addr()).await.expect("a connection");
+    second.write_all(&later.bytes()).await.expect("sent");
+    wait::until("the second waits", || identity::open(served.hub()) == 2).await;
+    assert_eq!(served.stats().identities, 0);
+    // It has its turn when the first is gone.
     drop(stream);
+    wait::until("it is known", || served.stats().identities == 1).await;
+    drop(second);
+    served.untouched().await;
+}
+
+/// However much of one address is to be checked, slowly, another's is checked at once, and what waits
+/// for too long is told to come back.
+pub async fn checks_others_while_one_address_keeps_it_busy(suite: Suite) {
+    let patient = authentication().timeout(Duration::from_secs(600)).concurrency(8);
+    let served = identity::served(suite, patient);
+    let slow = Way::Bearer.present(served.handshake("/ws"), SLOW).bytes();
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(served.addr()).await.expect("a connection");
+        stream.write_all(&slow).await.expect("sent");
+        flood.push(stream);
+    }
+    wait::until("they are checked", || identity::open(served.hub()) == 100).await;
+    let other = Dial::to(served.addr()).from_ip(Ipv4Addr::new(127, 0, 0, 2).into());
+    for _ in 0..20 {
+        let request = Way::Bearer.present(served.handshake("/whoami"), &good("alice"));
+        let mut peer = crate::ws::Peer::open(other, &request).await.expect("let in");
+        peer.expect_text("alice").await;
+    }
+    drop(flood);
+    served.untouched().await;
+
+    let quick = authentication().timeout(Duration::from_secs(4)).concurrency(4);
+    let served = identity::served(suite, quick);
+    let mut first = TcpStream::connect(served.addr()).await.expect("a connection");
+    first.write_all(&slow).await.expect("sent");
+    wait::until("it is checked", || identity::open(served.hub()) == 1).await;
+    let request = Way::Bearer.present(served.request("/events?topic=a"), &good("alice"));
+    let response = served.refused(429, &request).await;
+    assert_eq!(response.header("retry-after"), Some("5"), "{response:?}");
+    assert!(response.text().contains("1 at once"), "{response:?}");
+    drop(first);
     served.untouched().await;
 }
 

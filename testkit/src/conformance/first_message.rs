@@ -334,6 +334,30 @@ pub async fn identity_ends_when_it_is_revoked(suite: Suite) {
     served.released().await;
 }
 
+/// 4429 for whose turn to be checked does not come, since so much of its address is; who comes from
+/// another one is checked at once, and what has an identity already keeps it.
+pub async fn is_not_kept_waiting_by_another_address(suite: Suite) {
+    let few = authentication().first_message().timeout(Duration::from_secs(4)).concurrency(4);
+    let served = identity::served(suite, few);
+    let mut inside = identity::ws_of(&served, "alice", "/whoami").await;
+    inside.expect_text("alice").await;
+    let mut busy = served.ws("/whoami").await;
+    busy.send_text(&message(SLOW)).await;
+    wait::until("its check goes on", || served.stats().messages_received == 1).await;
+    inside.send_text(&message(&good("alice"))).await;
+    let mut next = served.ws("/whoami").await;
+    next.send_text(&message(&good("bob"))).await;
+    let mut other = Peer::connect(served.from([127, 0, 0, 2].into()), "/whoami", &[]).await;
+    other.send_text(&message(&good("carol"))).await;
+    other.expect_text("carol").await;
+    assert_eq!(next.expect_close(4429).await, "too many checks of credentials");
+    assert_eq!(busy.expect_close(1013).await, "credentials can't be checked now");
+    inside.send_text("still here").await;
+    inside.expect_text("still here").await;
+    drop((inside, busy, next, other));
+    served.untouched().await;
+}
+
 /// What is revoked while it is being checked is not let in.
 pub async fn identity_is_not_let_in_once_revoked(suite: Suite) {
     let authentication = realtime_core::Authentication::new(late).first_message();

@@ -53,6 +53,7 @@ pub mod release;
 pub mod resume;
 pub mod routes;
 pub mod secrets;
+pub mod sockets;
 pub mod storm;
 pub mod streams;
 pub mod tokens;
@@ -97,6 +98,7 @@ macro_rules! conformance_tests {
                 tells_to_come_back_when_it_cannot_check,
                 lets_go_of_who_leaves_during_the_check,
                 checks_so_many_at_once,
+                checks_others_while_one_address_keeps_it_busy,
                 lets_in_nobody_where_it_is_optional,
                 believes_the_handler,
                 knows_one_identity_from_two_addresses,
@@ -134,6 +136,7 @@ macro_rules! conformance_tests {
                 identity_lasts_as_the_refresh_says,
                 identity_ends_when_it_is_revoked,
                 identity_is_not_let_in_once_revoked,
+                is_not_kept_waiting_by_another_address,
             ],
             flood: [
                 leaves_a_slow_but_steady_reader_alone,
@@ -246,6 +249,11 @@ macro_rules! conformance_tests {
                 resets_a_stream_with_a_fresh_id,
                 resets_a_stream_whose_events_were_evicted,
                 resets_a_websocket_with_a_fresh_id,
+            ],
+            sockets: [
+                of_an_address_are_so_many,
+                of_a_proxy_are_limited_in_all,
+                that_are_websockets_count_as_such,
             ],
             streams: [
                 start_with_their_bytes_before_any_event,

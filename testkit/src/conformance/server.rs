@@ -21,6 +21,7 @@ pub struct Server {
     addr: SocketAddr,
     has_header_deadline: bool,
     has_write_deadline: bool,
+    limits_sockets: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,6 +49,7 @@ impl Server {
             addr,
             has_header_deadline: true,
             has_write_deadline: true,
+            limits_sockets: true,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -91,12 +93,23 @@ impl Server {
         self
     }
 
+    /// Says that this server takes connections without asking the hub, which no adapter can change.
+    #[must_use]
+    pub fn without_socket_limit(mut self) -> Self {
+        self.limits_sockets = false;
+        self
+    }
+
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     pub(super) fn has_header_deadline(&self) -> bool {
         self.has_header_deadline
+    }
+
+    pub(super) fn limits_sockets(&self) -> bool {
+        self.limits_sockets
     }
 
     pub(super) fn has_write_deadline(&self) -> bool {

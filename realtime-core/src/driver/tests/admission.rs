@@ -333,3 +333,59 @@ data: {"reason":"expired"}
 fn sse_request(hub: &Hub) -> crate::sse::Request {
     crate::sse::Request::let_in(hub, &Head::get()).unwrap()
 }
+
+fn from(network: u8) -> Head {
+    let peer = std::net::SocketAddr::from(([192, 0, 2, network], 40_000));
+    Head { peer: Some(peer), ..bearer("slow") }
+}
+
+/// An address whose checks do not end has its share of the turns, and others are checked at once.
+#[tokio::test(start_paused = true)]
+async fn one_address_does_not_keep_others_from_being_checked() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::clone(&running);
+    let check = move |credentials: Credentials| {
+        let running = Arc::clone(&running);
+        async move {
+            if credentials.token.expose() == "slow" {
+                running.fetch_add(1, Ordering::SeqCst);
+                std::future::pending::<()>().await;
+            }
+            Ok(Identity::new("alice"))
+        }
+    };
+    let hub = hub(Authentication::new(check).concurrency(8));
+    let began = Clock::now();
+    let flood = (0..100).map(|_| accept_event_stream(&hub, &from(1)));
+    let flood = tokio::spawn(futures_util::future::join_all(flood));
+    tokio::task::yield_now().await;
+    assert_eq!(most.load(Ordering::SeqCst), 2, "a quarter");
+    let other = Head { peer: from(2).peer, ..bearer("quick") };
+    assert_eq!(status(&hub, &other).await, 200);
+    assert_eq!(status(&hub, &bearer("quick")).await, 200, "without an address");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // Also one of its own that comes by a message or is refreshed would wait.
+    let outcomes = flood.await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    let refused: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_err()).collect();
+    let of = |status| refused.iter().filter(move |rejection| rejection.status() == status);
+    assert_eq!((of(503).count(), of(429).count()), (2, 98));
+    for rejection in of(429) {
+        assert!(rejection.headers().any(|header| header == ("retry-after", "5")), "{rejection:?}");
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2, "no check began that nobody waited for");
+    assert_eq!((hub.stats().connections_sse, hub.stats().rejected), (0, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_turn_does_not_come_for_all_others_is_told_that_it_is_an_overload() {
+    let never = async |_: Credentials| std::future::pending().await;
+    let hub = hub(Authentication::new(never).concurrency(2).concurrency_per_ip(1));
+    let began = Clock::now();
+    let checks = (1..=3).map(|network| accept_event_stream(&hub, &from(network)));
+    let statuses = futures_util::future::join_all(
+        checks.map(|check| async { (check.await.unwrap_err().status(), began.elapsed()) }),
+    );
+    let (whole, half) = (Duration::from_secs(5), Duration::from_millis(2500));
+    assert_eq!(statuses.await, [(503, whole), (503, whole), (503, half)]);
+}

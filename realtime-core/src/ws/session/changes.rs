@@ -16,7 +16,7 @@ impl Session {
         let topics = self.subscription.count();
         let permitted = self.subscription.permitted().clone();
         let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
+        let (socket, shared) = Shared::pair(hub, self.client_ip(), limits, topics, permitted);
         shared.set_identity(self.admission.identity().cloned());
         self.shared = Some(shared);
         socket

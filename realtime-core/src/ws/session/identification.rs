@@ -7,8 +7,9 @@ use std::{
 
 use super::{Session, later};
 use crate::{
-    admission::{Established, NotRefreshed},
+    admission::{Established, NotAuthenticated, NotRefreshed},
     auth::{AuthenticateError, Authentication, Credentials},
+    client_ip::ClientIp,
     hub::Hub,
     limits::Limits,
     permits::{LimitReached, NotEstablished, Principal, PrincipalEnd},
@@ -123,7 +124,7 @@ impl Session {
     /// Takes the outcome of a check.
     pub(crate) fn authenticated(
         &mut self,
-        outcome: Result<Established, AuthenticateError>,
+        outcome: Result<Established, NotAuthenticated>,
         now: Instant,
     ) {
         self.identification.check = Check::None;
@@ -133,7 +134,10 @@ impl Session {
         match outcome {
             Ok(established) => self.establish(established, now),
             // What it has is valid still; when that ends, it is told so.
-            Err(AuthenticateError::Unavailable(_)) if self.is_admitted() => {}
+            Err(
+                NotAuthenticated::Authenticate(AuthenticateError::Unavailable(_))
+                | NotAuthenticated::Limit(_),
+            ) if self.is_admitted() => {}
             Err(error) => self.turn_away(error.into(), now),
         }
     }
@@ -255,6 +259,10 @@ impl Session {
     pub(crate) fn hub(&self) -> &Hub {
         self.admission.hub()
     }
+
+    pub(crate) fn client_ip(&self) -> Option<ClientIp> {
+        self.admission.client_ip()
+    }
 }
 
 impl From<NotRefreshed> for CloseCause {
@@ -270,6 +278,15 @@ impl From<NotRefreshed> for CloseCause {
     }
 }
 
+impl From<NotAuthenticated> for CloseCause {
+    fn from(error: NotAuthenticated) -> Self {
+        match error {
+            NotAuthenticated::Authenticate(error) => error.into(),
+            NotAuthenticated::Limit(limit) => limit.into(),
+        }
+    }
+}
+
 impl From<AuthenticateError> for CloseCause {
     fn from(error: AuthenticateError) -> Self {
         match error {
@@ -280,8 +297,11 @@ impl From<AuthenticateError> for CloseCause {
 }
 
 impl From<LimitReached> for CloseCause {
-    fn from(_: LimitReached) -> Self {
-        Self::TooManyConnections
+    fn from(limit: LimitReached) -> Self {
+        match limit {
+            LimitReached::Checks { .. } => Self::TooManyChecks,
+            _ => Self::TooManyConnections,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::Socket;
 use crate::{
     admission::Established,
     auth::Identity,
+    client_ip::ClientIp,
     fanout::lock,
     hub::Hub,
     limits::Limits,
@@ -80,6 +81,7 @@ const MAX_INBOX_MESSAGES: usize = 256;
 impl Shared {
     pub(in crate::ws) fn pair(
         hub: Hub,
+        client_ip: Option<ClientIp>,
         limits: &Limits,
         topics: usize,
         permitted: Permitted,
@@ -92,7 +94,7 @@ impl Shared {
             ..Mail::default()
         };
         let shared = Arc::new(Self { mail: Mutex::new(mail) });
-        (Socket { hub, shared: Arc::clone(&shared) }, shared)
+        (Socket { hub, client_ip, shared: Arc::clone(&shared) }, shared)
     }
 
     /// Gives a message to the handler.

@@ -123,11 +123,11 @@ fn a_first_message_is_small_however_it_comes() {
 fn a_token_that_is_not_valid_closes_with_4401_and_why() {
     let mut rig = waiting();
     rig.presents("x");
-    rig.session.authenticated(Err(AuthenticateError::invalid("expired")), rig.now);
+    rig.session.authenticated(Err(AuthenticateError::invalid("expired").into()), rig.now);
     assert_eq!(rig.written(), [close(4401, "expired")]);
     let mut rig = waiting();
     rig.presents("x");
-    rig.session.authenticated(Err(AuthenticateError::unavailable("db: secret")), rig.now);
+    rig.session.authenticated(Err(AuthenticateError::unavailable("db: secret").into()), rig.now);
     assert_eq!(rig.written(), [close(1013, "credentials can't be checked now")]);
 }
 
@@ -163,11 +163,11 @@ fn a_token_of_another_subject_closes_with_4403() {
 fn a_refresh_that_is_not_valid_closes_and_one_that_cannot_be_checked_does_not() {
     let mut rig = Rig::known();
     rig.presents("two");
-    rig.session.authenticated(Err(AuthenticateError::unavailable("db")), rig.now);
+    rig.session.authenticated(Err(AuthenticateError::unavailable("db").into()), rig.now);
     assert!(rig.written().is_empty());
     assert!(rig.session.wants_input());
     rig.presents("three");
-    rig.session.authenticated(Err(AuthenticateError::invalid("bad signature")), rig.now);
+    rig.session.authenticated(Err(AuthenticateError::invalid("bad signature").into()), rig.now);
     assert_eq!(rig.written(), [close(4401, "bad signature")]);
 }
 
