@@ -147,7 +147,9 @@ pub enum LimitReached {
     },
     /// [`Authentication::concurrency_per_ip`](crate::Authentication::concurrency_per_ip), for half of
     /// the time that a check may take.
-    #[error("too much from this address is being checked: {max} at once are, try again later")]
+    #[error(
+        "too many credentials from this address are to be checked, {max} at once are: try again later"
+    )]
     Checks {
         /// The limit.
         max: usize,

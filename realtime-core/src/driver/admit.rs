@@ -26,7 +26,8 @@ use crate::{
 ///
 /// # Errors
 /// See [`sse::Request::accept`]; also 401 when the credentials are not valid, 429 when their
-/// identity has as many connections as it may, 503 when they can't be checked.
+/// identity has as many connections as it may or too much of the client's network is being checked,
+/// 503 when they can't be checked.
 ///
 /// # Cancel safety
 /// Dropping the future refuses the request.
@@ -39,7 +40,8 @@ pub fn accept_event_stream(hub: &Hub, head: &impl RequestHead) -> Admitting<sse:
 ///
 /// # Errors
 /// See [`ws::Request::accept`]; also 401 when the credentials are not valid, 429 when their identity
-/// has as many connections as it may, 503 when they can't be checked.
+/// has as many connections as it may or too much of the client's network is being checked, 503 when
+/// they can't be checked.
 ///
 /// # Cancel safety
 /// Dropping the future refuses the handshake.
