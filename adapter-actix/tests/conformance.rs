@@ -12,7 +12,7 @@ use realtime_core::{
     Hub, Subscribe,
     ws::{Format, Socket},
 };
-use realtime_testkit::conformance::{Server, routes};
+use realtime_testkit::conformance::{Server, Stop, routes};
 
 realtime_testkit::conformance_tests!(start);
 
@@ -24,16 +24,70 @@ fn start(hub: Hub) -> Server {
                 move || App::new().app_data(Data::new(hub.clone())).configure(router)
             };
             let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
-            let server = server.listen(listener).expect("a listener").run();
-            let handle = server.handle();
-            spawn(async move {
-                stop.await;
-                handle.stop(false).await;
-            });
-            server.await.expect("a server");
+            run(server.listen(listener).expect("a listener").run(), stop).await;
         });
     })
     .without_socket_limit()
+}
+
+/// Behind a Unix socket.
+mod unix_socket {
+    use super::*;
+
+    realtime_testkit::unix_socket_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_unix_socket(move |listener, stop| {
+            System::new().block_on(async move {
+                let app = {
+                    let hub = hub.clone();
+                    move || App::new().app_data(Data::new(hub.clone())).configure(router)
+                };
+                let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
+                run(server.listen_uds(listener).expect("a listener").run(), stop).await;
+            });
+        })
+    }
+}
+
+/// As actix-web tells it of a server that speaks TLS itself.
+mod over_tls {
+    use actix_http::HttpService;
+    use actix_service::map_config;
+    use actix_web::dev::{AppConfig, Server as Servers};
+
+    use super::*;
+
+    realtime_testkit::https_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_thread(move |listener, stop| {
+            System::new().block_on(async move {
+                let addr = listener.local_addr().expect("an address");
+                let http = move || {
+                    let config = AppConfig::__priv_test_new(true, addr.to_string(), addr);
+                    let app = App::new().app_data(Data::new(hub.clone())).configure(router);
+                    HttpService::build()
+                        .client_disconnect_timeout(Default::default())
+                        .h1_allow_half_closed(false)
+                        .finish(map_config(app, move |_| config.clone()))
+                        .tcp()
+                };
+                let server = Servers::build().workers(1).disable_signals();
+                run(server.listen("tls", listener, http).expect("a listener").run(), stop).await;
+            });
+        })
+    }
+}
+
+/// Runs a server until `stop` is ready.
+async fn run(server: actix_web::dev::Server, stop: Stop) {
+    let handle = server.handle();
+    spawn(async move {
+        stop.await;
+        handle.stop(false).await;
+    });
+    server.await.expect("a server");
 }
 
 fn router(app: &mut ServiceConfig) {
@@ -47,6 +101,7 @@ fn router(app: &mut ServiceConfig) {
         .route("/identified", get().to(identified))
         .route("/mine", get().to(mine))
         .route("/mine-identified", get().to(mine_identified))
+        .route("/refresh", get().to(async |it: WebSocketUpgrade| it.run(routes::refresh)))
         .route("/publish", get().to(async |it: WebSocketUpgrade| it.run(routes::publish)))
         .route("/done", get().to(async |it: WebSocketUpgrade| it.run(routes::done)))
         .route("/error", get().to(async |it: WebSocketUpgrade| it.run(routes::error)))

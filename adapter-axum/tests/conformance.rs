@@ -75,6 +75,39 @@ mod ours {
     }
 }
 
+/// Behind a Unix socket.
+mod unix_socket {
+    use super::*;
+
+    realtime_testkit::unix_socket_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio_unix_socket(async move |listener, stop| {
+            tokio::select! {
+                served = axum::serve(listener, router(hub)) => served.expect("a server"),
+                () = stop => {}
+            }
+        })
+    }
+}
+
+/// As a server that speaks TLS itself tells it.
+mod over_tls {
+    use axum::Extension;
+    use realtime_core::Scheme;
+
+    use super::*;
+
+    realtime_testkit::https_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            let router = router(hub.clone()).layer(Extension(Scheme::Https));
+            realtime_axum::serve(listener, &hub, router, stop).await.expect("a server");
+        })
+    }
+}
+
 fn router(hub: Hub) -> Router {
     Router::new()
         .route("/events", any(async |sse: Sse, query: RawQuery| sse.stream(topics(query))))
@@ -87,6 +120,7 @@ fn router(hub: Hub) -> Router {
         .route("/identified", get(identified))
         .route("/mine", get(mine))
         .route("/mine-identified", get(mine_identified))
+        .route("/refresh", get(async |it: WebSocketUpgrade| it.run(routes::refresh)))
         .route("/publish", get(async |it: WebSocketUpgrade| it.run(routes::publish)))
         .route("/done", get(async |it: WebSocketUpgrade| it.run(routes::done)))
         .route("/error", get(async |it: WebSocketUpgrade| it.run(routes::error)))

@@ -28,6 +28,65 @@ fn start(hub: Hub) -> Server {
     })
 }
 
+/// Behind a Unix socket, where our `serve` does not go.
+mod unix_socket {
+    use std::convert::Infallible;
+
+    use hyper::{server::conn::http1, service::service_fn};
+
+    use super::*;
+
+    realtime_testkit::unix_socket_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio_unix_socket(async move |listener, stop| {
+            let accepting = async {
+                while let Ok((socket, _)) = listener.accept().await {
+                    let hub = hub.clone();
+                    let service = service_fn(move |request| {
+                        let response = route(hub.clone(), request);
+                        async {
+                            Ok::<_, Infallible>(
+                                response.await.unwrap_or_else(Refused::into_response),
+                            )
+                        }
+                    });
+                    let http = http1::Builder::new();
+                    tokio::spawn(
+                        http.serve_connection(TokioIo::new(socket), service).with_upgrades(),
+                    );
+                }
+            };
+            tokio::select! {
+                () = accepting => {}
+                () = stop => {}
+            }
+        })
+    }
+}
+
+/// As a server that speaks TLS itself tells it.
+mod over_tls {
+    use realtime_core::Scheme;
+
+    use super::*;
+
+    realtime_testkit::https_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            let handler = {
+                let hub = hub.clone();
+                move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(Scheme::Https);
+                    route(hub.clone(), request)
+                }
+            };
+            serve(listener, &hub, handler, stop).await.expect("a server");
+        })
+    }
+}
+
 async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -54,6 +113,7 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         "/topics" => upgrade.run(routes::topics),
         "/whoami" => upgrade.run(routes::whoami),
         "/identified" => upgrade.identify(routes::identity(&query))?.run(routes::whoami),
+        "/refresh" => upgrade.run(routes::refresh),
         "/publish" => upgrade.run(routes::publish),
         "/done" => upgrade.run(routes::done),
         "/error" => upgrade.run(routes::error),

@@ -82,6 +82,13 @@ impl Options {
         options.origin = origin(origins)?;
         options.trusted_proxies =
             TrustedProxies::new(proxies).map_err(|error| format!("--trusted-proxy: {error}"))?;
+        if let Some(flag) = [("--query-token", by_query), ("--first-message", by_first_message)]
+            .into_iter()
+            .find_map(|(flag, is_given)| is_given.then_some(flag))
+            && options.authentication.is_none()
+        {
+            return Err(format!("{flag} says how tokens come, which --auth has to check; {USAGE}"));
+        }
         if by_query {
             options.authentication = options.authentication.map(|it| it.query("token"));
         }

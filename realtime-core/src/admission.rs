@@ -10,7 +10,7 @@ use crate::{
     head::RequestHead,
     hub::Hub,
     limits::Transport,
-    permits::{Checking, LimitReached, NotEstablished, Permit, Principal},
+    permits::{LimitReached, NotEstablished, Permit, Principal, RevocationWatch},
     rejection::Rejection,
     stats::add,
     subscription::{Permission, Subscribe, SubscribeError, Subscription},
@@ -61,6 +61,14 @@ pub(crate) trait Admits {
                 Err(self.refusal(rejection))
             }
         }
+    }
+}
+
+impl Hub {
+    /// Remembers who is disconnected from here on, for [`identify_since`](crate::ws::Request::identify_since):
+    /// to be called before an application looks up whose a request is.
+    pub fn watch_revocations(&self) -> RevocationWatch {
+        self.permits().watch()
     }
 }
 
@@ -160,16 +168,29 @@ impl Admission {
 
     /// Gives the connection an identity, in place of the one that it had.
     pub(crate) fn establish(&mut self, established: Established) -> Result<(), NotEstablished> {
-        let Established { identity, expires_at, checking } = established;
         if self.principal().is_some_and(Principal::is_revoked) {
             return Err(NotEstablished::Revoked);
         }
         // The place of the one before is free for the new one.
         self.principal = None;
-        let max = self.hub.config().limits.connections_per_subject;
-        let permit = checking.establish(identity.subject(), max)?;
-        self.principal = Some(Box::new(Principal::new(identity, expires_at, permit)));
+        self.principal = Some(Box::new(established.principal(&self.hub)?));
         Ok(())
+    }
+
+    /// Takes an identity that has its place already, in place of the one before, which must be of the
+    /// same subject if there is one.
+    pub(crate) fn adopt(&mut self, principal: Box<Principal>) -> Result<(), NotRefreshed> {
+        match &self.principal {
+            Some(before) if before.identity().subject() != principal.identity().subject() => {
+                Err(NotRefreshed::OtherSubject)
+            }
+            // Revoked stays revoked.
+            Some(before) if before.is_revoked() => Ok(()),
+            _ => {
+                self.principal = Some(principal);
+                Ok(())
+            }
+        }
     }
 
     /// Puts an identity in place of the one before, which must be of the same subject if there is one.
@@ -193,7 +214,16 @@ pub(crate) struct Established {
     /// When it expires.
     pub(crate) expires_at: Option<Instant>,
     /// Sees to it that it has not been revoked meanwhile.
-    pub(crate) checking: Checking,
+    pub(crate) watch: RevocationWatch,
+}
+
+impl Established {
+    /// Gives the identity its place, unless it has as many as it may or has been revoked meanwhile.
+    pub(crate) fn principal(self, hub: &Hub) -> Result<Principal, NotEstablished> {
+        let max = hub.config().limits.connections_per_subject;
+        let permit = self.watch.establish(self.identity.subject(), max)?;
+        Ok(Principal::new(self.identity, self.expires_at, permit))
+    }
 }
 
 /// Why an identity has not been found out.

@@ -35,6 +35,10 @@ impl Identity {
     }
 
     /// The same identity until `at`; its connections are closed then. Default: it does not expire.
+    ///
+    /// How long that is is measured once, when the connection gets the identity, and then kept by a
+    /// clock that only goes forward: setting the machine's clock later changes nothing, and while the
+    /// machine is suspended that clock may stand, so that connections last longer by as much.
     #[must_use]
     pub fn expires_at(mut self, at: SystemTime) -> Self {
         Arc::make_mut(&mut self.0).expires_at = Some(at);

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::head::{Authority, Scheme, Site};
+use crate::head::{Authority, Scheme, Site, shown};
 
 mod forwarded;
 mod proxies;
@@ -107,14 +107,12 @@ struct Claim {
 
 impl Claim {
     fn site(mut self, scheme: Option<&[u8]>, host: Option<&[u8]>) -> Result<Self, ForwardedError> {
-        let said =
-            |value: &[u8]| String::from_utf8_lossy(&value[..value.len().min(100)]).into_owned();
         if let Some(scheme) = scheme {
-            let known = Scheme::parse(scheme).ok_or_else(|| ForwardedError::Scheme(said(scheme)));
+            let known = Scheme::parse(scheme).ok_or_else(|| ForwardedError::Scheme(shown(scheme)));
             self.scheme = Some(known?);
         }
         if let Some(host) = host {
-            let known = Authority::parse(host).ok_or_else(|| ForwardedError::Host(said(host)));
+            let known = Authority::parse(host).ok_or_else(|| ForwardedError::Host(shown(host)));
             self.authority = Some(known?);
         }
         Ok(self)

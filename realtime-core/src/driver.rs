@@ -8,7 +8,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 mod admit;
@@ -41,11 +41,6 @@ const ROUNDS_PER_POLL: usize = 16;
 #[expect(clippy::disallowed_methods, reason = "the one place where core reads a clock")]
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// `Duration::MAX` stands for never.
-fn later(at: Instant, by: Duration) -> Instant {
-    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 /// A timer that is set again only when it has to ring earlier than it is set to.

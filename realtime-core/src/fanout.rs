@@ -175,6 +175,16 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Keeps `waker` in `slot` and returns the one before, to be dropped without a lock: a waker may run
+/// anything when dropped.
+#[must_use]
+pub(crate) fn keep(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    if slot.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+        return None;
+    }
+    slot.replace(waker.clone())
+}
+
 /// A subscriber's place among a topic's members; it leaves when dropped.
 #[derive(Debug)]
 pub(crate) struct Membership {
@@ -217,12 +227,8 @@ impl Membership {
             return false;
         }
         slot.wake_past = past;
-        let before = match &mut slot.parked {
-            Some(parked) if parked.will_wake(waker) => None,
-            parked => parked.replace(waker.clone()),
-        };
+        let before = keep(&mut slot.parked, waker);
         drop(state);
-        // A waker may run anything when dropped.
         drop(before);
         true
     }

@@ -100,6 +100,11 @@ pub(crate) fn header_tokens<'a>(
         .filter(|token| !token.is_empty())
 }
 
+/// A header's value for an error: no more than fits a line.
+pub(crate) fn shown(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(100)]).into_owned()
+}
+
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -115,8 +115,9 @@ impl Hub {
     }
 
     /// Ends every connection of a subject on this hub, and those that are being authenticated as it
-    /// now; returns how many were open. A WebSocket closes with 4401 and `reason`, an event stream
-    /// ends with it in `realtime.bye`.
+    /// now, by the application too if it took a [`RevocationWatch`](crate::RevocationWatch); returns
+    /// how many were open. A WebSocket closes with 4401 and `reason`, an event stream ends with it in
+    /// `realtime.bye`.
     ///
     /// It keeps nobody from coming back whose credentials are still valid: revoke these first.
     pub fn disconnect(&self, subject: &str, reason: impl Into<ByteString>) -> usize {

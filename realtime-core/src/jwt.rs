@@ -218,7 +218,7 @@ impl Jwt {
         for key in keys.iter().filter(|key| key.key_id() == id) {
             // The key says which algorithm it is for, never the token: else a public RSA key, which
             // everybody has, would serve as the secret of an HMAC.
-            if key.algorithm() != header.alg {
+            if !key.is_for(&header.alg) {
                 refused = refused.max(Refused::WrongAlgorithm);
             } else if key.verifies(message, signature) {
                 return Ok(());

@@ -107,7 +107,7 @@ pub use log::{Entry, Retention};
 pub use origin::{Cors, OriginError, OriginPolicy, OriginRefused};
 pub use overflow::{Lag, LagLimit, Overflow};
 pub use pattern::{TopicPattern, TopicPatternError};
-pub use permits::{LimitReached, SocketPermit};
+pub use permits::{LimitReached, RevocationWatch, SocketPermit};
 pub use position::{LastEventId, LastEventIdError, Position, PositionIssuer};
 pub use rate::Rate;
 pub use rejection::Rejection;

@@ -61,7 +61,8 @@ impl Lifetime {
     }
 }
 
-/// `Duration::MAX` stands for never.
-fn later(at: Instant, by: Duration) -> Instant {
+/// When a configured time that begins at `at` is over. `Duration::MAX` stands for never, which is a
+/// year.
+pub(crate) fn later(at: Instant, by: Duration) -> Instant {
     at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }

@@ -16,7 +16,7 @@ pub struct Limits {
     ///
     /// 65 536 networks are remembered, each while it has connections and until its
     /// [`handshakes_per_ip`](Self::handshakes_per_ip) have come back. While there is no room for
-    /// another, its connections count in its block alone, see
+    /// another, it counts in its block alone, see
     /// [`networks_per_block`](Self::networks_per_block). Of blocks 16 384 are remembered; who finds no
     /// room there either is let in below [`connections`](Self::connections) alone.
     ///
@@ -25,9 +25,10 @@ pub struct Limits {
     /// `realtime::axum::serve` or `into_make_service_with_connect_info`.
     pub connections_per_ip: u32,
     /// How many networks' worth of connections, handshakes and sockets a block of networks has: the
-    /// /24 of an IPv4 address, the /48 of an IPv6 address, which is what one customer gets. Default:
-    /// 4, so that one has at most a quarter of all connections by default, and its 65 536 networks
-    /// are not as many clients. `u32::MAX` is no such limit.
+    /// /24 of an IPv4 address, the /48 of an IPv6 address, which is the most that one customer commonly
+    /// gets: its 65 536 networks are not as many clients. Default: 4, with which a block has at most a
+    /// quarter of all connections; where many clients share one, as those of a mobile carrier do, raise
+    /// it with the connections in all. `u32::MAX` is no such limit.
     pub networks_per_block: u32,
     /// TCP connections that one of our `serve` helpers holds at a time beyond as many as
     /// [`connections`](Self::connections), whatever they are for and whether or not they have sent

@@ -23,12 +23,31 @@ macro_rules! sse_options {
         }
 
         /// Gives the connection the identity that the application has found out by itself: for
-        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect).
+        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect) from this
+        /// call on. A revocation between the application's look at its data and this call is missed:
+        /// where that look takes any time, use [`identify_since`](Self::identify_since).
         ///
         /// # Errors
         /// 429 when the identity has as many connections as it may, 401 when it has expired.
         pub fn identify(mut self, identity: $crate::Identity) -> Result<Self, $crate::Rejection> {
             self.request = self.request.identify(identity)?;
+            Ok(self)
+        }
+
+        /// The same as [`identify`](Self::identify), and whoever was disconnected since `watch` began
+        /// is refused. Let it begin with
+        /// [`Hub::watch_revocations`]($crate::Hub::watch_revocations) before looking up who it is.
+        ///
+        /// # Errors
+        /// 429 when the identity has as many connections as it may, 401 when it has expired or been
+        /// revoked, 503 when so much was revoked meanwhile that nobody knows, 500 when `watch` is of
+        /// another hub.
+        pub fn identify_since(
+            mut self,
+            watch: $crate::RevocationWatch,
+            identity: $crate::Identity,
+        ) -> Result<Self, $crate::Rejection> {
+            self.request = self.request.identify_since(watch, identity)?;
             Ok(self)
         }
 
@@ -63,12 +82,31 @@ macro_rules! websocket_options {
         }
 
         /// Gives the connection the identity that the application has found out by itself: for
-        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect).
+        /// limits, permissions, expiry, and [`Hub::disconnect`]($crate::Hub::disconnect) from this
+        /// call on. A revocation between the application's look at its data and this call is missed:
+        /// where that look takes any time, use [`identify_since`](Self::identify_since).
         ///
         /// # Errors
         /// 429 when the identity has as many connections as it may, 401 when it has expired.
         pub fn identify(mut self, identity: $crate::Identity) -> Result<Self, $crate::Rejection> {
             self.request = self.request.identify(identity)?;
+            Ok(self)
+        }
+
+        /// The same as [`identify`](Self::identify), and whoever was disconnected since `watch` began
+        /// is refused. Let it begin with
+        /// [`Hub::watch_revocations`]($crate::Hub::watch_revocations) before looking up who it is.
+        ///
+        /// # Errors
+        /// 429 when the identity has as many connections as it may, 401 when it has expired or been
+        /// revoked, 503 when so much was revoked meanwhile that nobody knows, 500 when `watch` is of
+        /// another hub.
+        pub fn identify_since(
+            mut self,
+            watch: $crate::RevocationWatch,
+            identity: $crate::Identity,
+        ) -> Result<Self, $crate::Rejection> {
+            self.request = self.request.identify_since(watch, identity)?;
             Ok(self)
         }
 

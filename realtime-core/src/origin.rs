@@ -4,7 +4,7 @@
 //! (RFC 6455 §10.2), so a server that doesn't look at `Origin` hands its users' sessions to any page
 //! that they visit. This protects users of browsers; other clients send what `Origin` they like.
 
-use crate::head::{RequestHead, Scheme, Site};
+use crate::head::{RequestHead, Scheme, Site, shown};
 
 mod cors;
 mod page;
@@ -214,11 +214,6 @@ impl OriginRefused {
         };
         Self::NotAllowed { origin: shown(origin), help: format!("{same}; {how}") }
     }
-}
-
-/// A header's value for an error: no more than fits a line.
-fn shown(value: &[u8]) -> String {
-    String::from_utf8_lossy(&value[..value.len().min(100)]).into_owned()
 }
 
 /// A text that can't be in the list of origins.

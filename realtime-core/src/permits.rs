@@ -23,8 +23,9 @@ use networks::{Counted, Networks};
 pub(crate) use principal::{Principal, PrincipalEnd};
 pub use sockets::SocketPermit;
 use sockets::Sockets;
+pub(crate) use subjects::NotEstablished;
+pub use subjects::RevocationWatch;
 use subjects::Subjects;
-pub(crate) use subjects::{Checking, NotEstablished};
 
 /// The tables behind the permits; nothing of them is left when no connection is.
 #[derive(Debug)]
@@ -170,7 +171,9 @@ pub enum LimitReached {
     },
     /// [`Authentication::concurrency_per_ip`](crate::Authentication::concurrency_per_ip), for half of
     /// the time that a check may take.
-    #[error("too much from this address is being checked: {max} at once are, try again later")]
+    #[error(
+        "too many credentials from this address are to be checked, {max} at once are: try again later"
+    )]
     Checks {
         /// The limit.
         max: usize,

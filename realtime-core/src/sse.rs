@@ -3,7 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::{
     config::SseConfig,
     drain::{Leave, jittered},
     hub::Hub,
-    lifetime::{Lifetime, LifetimeEnd},
+    lifetime::{Lifetime, LifetimeEnd, later},
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
     stats::add,
@@ -211,11 +211,6 @@ impl Take for TakeBlocks {
     fn is_full(&self) -> bool {
         self.length >= CHUNK_BYTES
     }
-}
-
-/// `Duration::MAX` stands for never.
-fn later(at: Instant, by: Duration) -> Instant {
-    at.checked_add(by).unwrap_or_else(|| at + Duration::from_secs(365 * 24 * 3600))
 }
 
 #[cfg(test)]

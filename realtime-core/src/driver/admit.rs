@@ -16,7 +16,7 @@ use crate::{
     client_ip::ClientIp,
     head::RequestHead,
     hub::Hub,
-    permits::LimitReached,
+    permits::{LimitReached, RevocationWatch},
     rejection::Rejection,
     sse, ws,
 };
@@ -26,7 +26,8 @@ use crate::{
 ///
 /// # Errors
 /// See [`sse::Request::accept`]; also 401 when the credentials are not valid, 429 when their
-/// identity has as many connections as it may, 503 when they can't be checked.
+/// identity has as many connections as it may or too much of the client's network is being checked,
+/// 503 when they can't be checked.
 ///
 /// # Cancel safety
 /// Dropping the future refuses the request.
@@ -39,7 +40,8 @@ pub fn accept_event_stream(hub: &Hub, head: &impl RequestHead) -> Admitting<sse:
 ///
 /// # Errors
 /// See [`ws::Request::accept`]; also 401 when the credentials are not valid, 429 when their identity
-/// has as many connections as it may, 503 when they can't be checked.
+/// has as many connections as it may or too much of the client's network is being checked, 503 when
+/// they can't be checked.
 ///
 /// # Cancel safety
 /// Dropping the future refuses the handshake.
@@ -100,17 +102,37 @@ macro_rules! identify {
         impl $request {
             /// Gives the connection the identity that the application has found out by itself, in
             /// place of another: for limits, permissions, expiry, and
-            /// [`Hub::disconnect`](crate::Hub::disconnect).
+            /// [`Hub::disconnect`](crate::Hub::disconnect) from this call on; see
+            /// [`identify_since`](Self::identify_since) for one that comes before it.
             ///
             /// # Errors
             /// A [`Rejection`] with 429 when the identity has as many connections as it may, and
             /// with 401 when it has expired.
             pub fn identify(self, identity: Identity) -> Result<Self, Rejection> {
-                let checking = self.hub().permits().check();
+                let watch = self.hub().watch_revocations();
+                self.identify_since(watch, identity)
+            }
+
+            /// The same as [`identify`](Self::identify), and whoever was disconnected since `watch`
+            /// began is refused: it begins before the application looks up who it is, so that
+            /// nobody is let in by what was true before a revocation.
+            ///
+            /// # Errors
+            /// A [`Rejection`] with 429 when the identity has as many connections as it may, with
+            /// 401 when it has expired or been revoked, with 503 when so much was revoked
+            /// meanwhile that nobody knows, and with 500 when `watch` is of another hub.
+            pub fn identify_since(
+                self,
+                watch: RevocationWatch,
+                identity: Identity,
+            ) -> Result<Self, Rejection> {
+                if !watch.is_of(self.hub().permits()) {
+                    return Err(Rejection::new(500, "revocations were watched on another hub"));
+                }
                 let established = deadline(&identity).map(|expires_at| Established {
                     identity,
                     expires_at,
-                    checking,
+                    watch,
                 });
                 self.established(established.map_err(NotAuthenticated::from))
             }
@@ -148,11 +170,11 @@ fn begin(hub: &Hub, client: Option<ClientIp>, credentials: Credentials) -> Check
         return Check::Known(Err(unavailable("the hub has no authentication").into()));
     };
     // What is revoked from here on is not let in, however long the check takes.
-    let checking = hub.permits().check();
+    let watch = hub.permits().watch();
     let establish = |outcome: Result<Identity, NotAuthenticated>| {
         let identity = outcome?;
         let expires_at = deadline(&identity)?;
-        Ok(Established { identity, expires_at, checking })
+        Ok(Established { identity, expires_at, watch })
     };
     let mut turn = authentication.turns.join(client.map(ClientIp::network));
     if !turn.try_take() {

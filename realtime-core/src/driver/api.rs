@@ -128,12 +128,14 @@ impl Socket {
 
     /// Refreshes the connection's identity with a token that came by a message of the application's
     /// own; see [`Authentication::first_message`](crate::Authentication::first_message) for one of
-    /// ours. What the connection may do is decided anew: a topic that was subscribed by its name and is
+    /// ours. A connection without an identity gets one, which then counts for limits and
+    /// [`Hub::disconnect`] before this comes back. What the connection may do is decided anew: a topic that was subscribed by its name and is
     /// no longer permitted closes it with 4403.
     ///
     /// # Errors
-    /// [`RefreshError`]: the token proves no identity, or another than the connection's. The
-    /// connection goes on as it was.
+    /// [`RefreshError`]: the token proves no identity, or another than the connection's, or the
+    /// connection had none and this one has as many connections as it may. The connection goes on as
+    /// it was.
     ///
     /// # Cancel safety
     /// When this is dropped before it is ready, nothing has changed.

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Timer, later, now};
-use crate::fanout::lock;
+use super::{Timer, now};
+use crate::{fanout::lock, lifetime::later};
 
 /// What is behind a body.
 pub(super) trait Holds: Send + 'static {

@@ -9,7 +9,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Timer, later, now};
+use super::{Timer, now};
+use crate::lifetime::later;
 
 /// IO whose writes fail when the peer has taken no byte for the length of a deadline.
 ///

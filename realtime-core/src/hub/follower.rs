@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cursor::Cursor,
-    fanout::{Fanout, Membership, lock},
+    fanout::{Fanout, Membership, keep, lock},
 };
 
 /// Who follows a pattern: the hub joins new topics on its behalf, so that not even their first event
@@ -72,12 +72,8 @@ impl Follower {
         if !inbox.arrived.is_empty() {
             return false;
         }
-        let before = match &mut inbox.parked {
-            Some(parked) if parked.will_wake(waker) => None,
-            parked => parked.replace(waker.clone()),
-        };
+        let before = keep(&mut inbox.parked, waker);
         drop(inbox);
-        // A waker may run anything when dropped.
         drop(before);
         true
     }

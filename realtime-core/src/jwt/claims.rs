@@ -10,7 +10,8 @@ use crate::auth::Identity;
 
 const LONGEST_SUBJECT: usize = 255;
 
-/// The end of the year 9999. A later `exp` is taken for this one, which every clock can tell.
+/// The end of the year 9999, which every clock can tell. An `exp` after it is taken for it, as far as it
+/// is less than 2^64; from there on it is no date, and the token malformed.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The claims of a token that was let in: `identity.get::<JwtClaims>()`.

@@ -37,8 +37,8 @@ impl JwtKey {
         Self::public(
             "an RSA key of 2048 to 8192 bits",
             (Algorithm::RS256, "RS256"),
-            DecodingKey::from_rsa_pem(pem.as_ref()),
-            |bytes| {
+            (pem.as_ref(), DecodingKey::from_rsa_pem),
+            |_, bytes| {
                 // Parses it, as a private key comes this far too.
                 let parts = (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(bytes);
                 parts.is_ok_and(|(modulus, _)| {
@@ -57,13 +57,12 @@ impl JwtKey {
         Self::public(
             "a P-256 key",
             (Algorithm::ES256, "ES256"),
-            DecodingKey::from_ec_pem(pem.as_ref()),
-            // An uncompressed point, which is what tools write.
-            |bytes| bytes.len() == 65 && bytes.first() == Some(&4),
+            (pem.as_ref(), DecodingKey::from_ec_pem),
+            |written, _| written.starts_with(P256),
         )
     }
 
-    /// The public Ed25519 key of whoever signs.
+    /// The public Ed25519 key of whoever signs, for tokens that name `EdDSA` or `Ed25519`.
     ///
     /// # Errors
     /// [`JwtError`] when `pem` is no public Ed25519 key.
@@ -71,8 +70,8 @@ impl JwtKey {
         Self::public(
             "an Ed25519 key",
             (Algorithm::EdDSA, "EdDSA"),
-            DecodingKey::from_ed_pem(pem.as_ref()),
-            |bytes| bytes.len() == 32,
+            (pem.as_ref(), DecodingKey::from_ed_pem),
+            |_, bytes| bytes.len() == 32,
         )
     }
 
@@ -86,12 +85,13 @@ impl JwtKey {
     fn public(
         expected: &'static str,
         algorithm: (Algorithm, &'static str),
-        material: jsonwebtoken::errors::Result<DecodingKey>,
-        is_usable: impl FnOnce(&[u8]) -> bool,
+        (pem, parse): (&[u8], Parse),
+        is_usable: impl FnOnce(&str, &[u8]) -> bool,
     ) -> Result<Self, JwtError> {
         let not_it = || JwtError::NotAPublicKey { expected };
-        let material = material.map_err(|_| not_it())?;
-        let usable = material.try_get_as_bytes().is_ok_and(is_usable);
+        let written = written(pem).ok_or_else(not_it)?;
+        let material = parse(pem).map_err(|_| not_it())?;
+        let usable = material.try_get_as_bytes().is_ok_and(|bytes| is_usable(&written, bytes));
         if usable { Ok(Self::new(algorithm, material)) } else { Err(not_it()) }
     }
 
@@ -108,12 +108,35 @@ impl JwtKey {
         self.name
     }
 
+    /// Whether a token that names this algorithm is for it. Ed25519 has a name of its own since
+    /// RFC 9864, beside the one for all Edwards curves.
+    pub(super) fn is_for(&self, algorithm: &str) -> bool {
+        self.name == algorithm || (self.algorithm == Algorithm::EdDSA && algorithm == "Ed25519")
+    }
+
     pub(super) fn verifies(&self, message: &[u8], signature: &Vec<u8>) -> bool {
         // By name, not jsonwebtoken's default: that one panics when some other crate of the program
         // has turned on its other backend as well.
         let verifier = (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.material);
         verifier.is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
+}
+
+type Parse = fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>;
+
+/// How the PEM of every P-256 key begins: algorithm and curve (RFC 5480 §2.1), and that the point is not
+/// compressed, which is what tools write.
+const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
+
+/// The base64 of the first thing in a PEM, if that is a public key. jsonwebtoken would also take the key
+/// out of a certificate, of which nobody then looks at the dates.
+fn written(pem: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(pem).ok()?;
+    let (_, first) = text.split_once("-----BEGIN ")?;
+    let (kind, rest) = first.split_once("-----")?;
+    let (written, _) = rest.split_once("-----")?;
+    let is_public = matches!(kind, "PUBLIC KEY" | "RSA PUBLIC KEY");
+    is_public.then(|| written.split_ascii_whitespace().collect())
 }
 
 impl fmt::Debug for JwtKey {
@@ -137,7 +160,8 @@ pub enum JwtError {
     /// A PEM that is no public key of the kind.
     #[error(
         "expected the public key of {expected} in PEM, `-----BEGIN PUBLIC KEY-----`, got something \
-         else; `openssl pkey -in private.pem -pubout` writes it"
+         else; `openssl pkey -in private.pem -pubout` writes it, `openssl x509 -in certificate.pem \
+         -noout -pubkey` that of a certificate"
     )]
     NotAPublicKey {
         /// The kind of key.

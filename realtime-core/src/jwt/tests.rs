@@ -92,6 +92,7 @@ fn times() {
         (format!(r#""exp":{}"#, NOW - 5), "expired"),
         (format!(r#""exp":{}.5"#, NOW - 5), "in"),
         (format!(r#""exp":{max}"#), "in"),
+        (r#""exp":18446744073709551616"#.into(), "malformed token"),
         (format!(r#""exp":{NOW},"nbf":{}"#, NOW + 5), "in"),
         (format!(r#""exp":{NOW},"nbf":{}"#, NOW + 6), "not valid yet"),
         (format!(r#""exp":{NOW},"nbf":{max}"#), "not valid yet"),
@@ -283,6 +284,10 @@ fn unusable_keys_are_refused() {
         (ED_PRIVATE, [false; 3]),
         (P384_PUBLIC, [false; 3]),
         (RSA_1024_PUBLIC, [false; 3]),
+        (SECP256K1_PUBLIC, [false; 3]),
+        (RSA_CERTIFICATE, [false; 3]),
+        (EC_CERTIFICATE, [false; 3]),
+        (ED_CERTIFICATE, [false; 3]),
         (garbage, [false; 3]),
         ("", [false; 3]),
     ] {
@@ -290,6 +295,20 @@ fn unusable_keys_are_refused() {
         assert_eq!(Jwt::es256_pem(pem).is_ok(), es, "ES256: {pem}");
         assert_eq!(Jwt::eddsa_pem(pem).is_ok(), ed, "EdDSA: {pem}");
     }
+    let told = Jwt::es256_pem(EC_CERTIFICATE).unwrap_err().to_string();
+    assert!(told.contains("a P-256 key") && told.contains("openssl x509"), "{told}");
+}
+
+#[test]
+fn an_ed25519_key_has_two_names() {
+    let jwt = Jwt::eddsa_pem(ED_PUBLIC).unwrap();
+    let payload = json!({"sub": "alice", "exp": NOW + 60}).to_string();
+    for (name, wanted) in [("EdDSA", "in"), ("Ed25519", "in"), ("Ed448", "wrong algorithm")] {
+        let header = json!({"alg": name}).to_string();
+        assert_eq!(outcome(&jwt, &token(Algorithm::EdDSA, &header, &payload)), wanted, "{name}");
+    }
+    let hs256 = token(Algorithm::HS256, r#"{"alg":"Ed25519"}"#, &payload);
+    assert_eq!(outcome(&Jwt::hs256(SECRET).unwrap(), &hs256), "wrong algorithm");
 }
 
 #[test]

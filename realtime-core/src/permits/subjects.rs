@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
@@ -10,10 +11,10 @@ use bytestring::ByteString;
 use slab::Slab;
 
 use super::{LimitReached, Permits};
-use crate::fanout::lock;
+use crate::fanout::{keep, lock};
 
-/// How many revocations are remembered while identities are being checked. A check that is older than
-/// what was forgotten is refused as an overload.
+/// How many revocations are remembered while identities are being found out. A watch that is older
+/// than what was forgotten is refused as an overload.
 const MAX_REMEMBERED: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -21,20 +22,20 @@ pub(super) struct Subjects {
     by_name: HashMap<ByteString, Slab<Arc<Revocation>>>,
     /// Counts revocations.
     revoked: u64,
-    /// Identities that are being checked now.
-    checking: usize,
-    /// Revocations since the oldest of these checks may have begun.
+    /// How many watches there are, one for each identity that is being found out now.
+    watches: usize,
+    /// Revocations since the oldest of these watches may have begun.
     remembered: VecDeque<(u64, ByteString)>,
-    /// Revocations up to here have been forgotten though a check may be older.
+    /// Revocations up to here have been forgotten though a watch may be older.
     forgotten: u64,
 }
 
 impl Permits {
-    /// Begins to check an identity: what is revoked from here on is not established.
-    pub(crate) fn check(self: &Arc<Self>) -> Checking {
+    /// Remembers revocations from here on, while an identity is being found out.
+    pub(crate) fn watch(self: &Arc<Self>) -> RevocationWatch {
         let mut subjects = lock(&self.subjects);
-        subjects.checking += 1;
-        Checking { permits: Arc::clone(self), since: subjects.revoked }
+        subjects.watches += 1;
+        RevocationWatch { permits: Arc::clone(self), since: subjects.revoked }
     }
 
     /// Revokes every connection of `subject`, and those that are about to be established. Returns
@@ -42,7 +43,7 @@ impl Permits {
     pub(crate) fn revoke(&self, subject: &str, reason: &ByteString) -> usize {
         let mut subjects = lock(&self.subjects);
         subjects.revoked += 1;
-        if subjects.checking > 0 {
+        if subjects.watches > 0 {
             let revocation = (subjects.revoked, subject.into());
             subjects.remembered.push_back(revocation);
             if subjects.remembered.len() > MAX_REMEMBERED
@@ -67,16 +68,26 @@ impl Permits {
     }
 }
 
-/// An identity while it is being checked.
-#[derive(Debug)]
-pub(crate) struct Checking {
+/// Knows whom [`Hub::disconnect`](crate::Hub::disconnect) has revoked since this was made.
+///
+/// [`Hub::watch_revocations`](crate::Hub::watch_revocations) makes it, before an application looks up
+/// whose a request is; `identify_since` of the request takes it with what was found out. Drop it when
+/// nothing was. The hub remembers 1024 revocations for all watches together; of a watch from before
+/// these it can't tell any more, and the request is refused with 503.
+#[must_use = "hand it to `identify_since`"]
+pub struct RevocationWatch {
     permits: Arc<Permits>,
     since: u64,
 }
 
-impl Checking {
+impl RevocationWatch {
+    /// Whether it knows of the revocations that `permits` are subject to.
+    pub(crate) fn is_of(&self, permits: &Arc<Permits>) -> bool {
+        Arc::ptr_eq(&self.permits, permits)
+    }
+
     /// A permit for one more connection of `subject`, unless it has `max` or has been revoked since
-    /// the check began.
+    /// the watch began.
     pub(crate) fn establish(
         self,
         subject: &str,
@@ -107,22 +118,28 @@ impl Checking {
     }
 }
 
-impl Drop for Checking {
+impl Drop for RevocationWatch {
     fn drop(&mut self) {
         let mut subjects = lock(&self.permits.subjects);
-        subjects.checking -= 1;
-        if subjects.checking == 0 {
+        subjects.watches -= 1;
+        if subjects.watches == 0 {
             subjects.remembered = VecDeque::new();
         }
     }
 }
 
-/// Why a checked identity is not established.
+impl fmt::Debug for RevocationWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationWatch").finish_non_exhaustive()
+    }
+}
+
+/// Why an identity that was found out is not established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotEstablished {
     #[error("revoked while it was being checked")]
     Revoked,
-    /// Whether it has been revoked since the check began is no longer known.
+    /// Whether it has been revoked since the watch began is no longer known.
     #[error("so much was revoked while it was being checked that it has to be checked again")]
     TooOld,
     #[error(transparent)]
@@ -181,12 +198,8 @@ impl Revocation {
         if let Some(reason) = &state.reason {
             return Poll::Ready(reason.clone());
         }
-        let before = match &mut state.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            waker => waker.replace(cx.waker().clone()),
-        };
+        let before = keep(&mut state.waker, cx.waker());
         drop(state);
-        // A waker may run anything when dropped.
         drop(before);
         Poll::Pending
     }

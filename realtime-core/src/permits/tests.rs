@@ -29,7 +29,7 @@ fn address(last: u8) -> Option<ClientIp> {
 }
 
 fn establish(permits: &Arc<Permits>, subject: &str) -> SubjectPermit {
-    permits.check().establish(subject, 64).unwrap()
+    permits.watch().establish(subject, 64).unwrap()
 }
 
 #[test]
@@ -149,13 +149,13 @@ fn sockets_are_limited_in_all_by_network_and_by_block() {
 #[test]
 fn an_identity_has_so_many_connections_and_no_more() {
     let permits = permits();
-    let one = permits.check().establish("alice", 2).unwrap();
-    let _two = permits.check().establish("alice", 2).unwrap();
-    let third = permits.check().establish("alice", 2).unwrap_err();
+    let one = permits.watch().establish("alice", 2).unwrap();
+    let _two = permits.watch().establish("alice", 2).unwrap();
+    let third = permits.watch().establish("alice", 2).unwrap_err();
     assert_eq!(third, NotEstablished::Limit(LimitReached::ConnectionsPerSubject { max: 2 }));
-    assert!(permits.check().establish("bob", 2).is_ok());
+    assert!(permits.watch().establish("bob", 2).is_ok());
     drop(one);
-    assert!(permits.check().establish("alice", 2).is_ok());
+    assert!(permits.watch().establish("alice", 2).is_ok());
     assert_eq!(permits.subjects(), 1);
 }
 
@@ -186,17 +186,17 @@ fn revoking_wakes_every_connection_of_the_subject_and_no_other() {
 #[test]
 fn what_is_revoked_while_it_is_checked_is_not_established() {
     let permits = permits();
-    let (alice, bob, late) = (permits.check(), permits.check(), permits.check());
+    let (alice, bob, late) = (permits.watch(), permits.watch(), permits.watch());
     permits.revoke("alice", &"".into());
     assert_eq!(alice.establish("alice", 1).unwrap_err(), NotEstablished::Revoked);
     assert!(bob.establish("bob", 1).is_ok());
-    assert!(permits.check().establish("alice", 1).is_ok(), "checked since");
+    assert!(permits.watch().establish("alice", 1).is_ok(), "checked since");
     // More revocations than are remembered: who may have been among them starts anew.
     for _ in 0..2000 {
         permits.revoke("carol", &"".into());
     }
     assert_eq!(late.establish("dave", 1).unwrap_err(), NotEstablished::TooOld);
-    assert!(permits.check().establish("dave", 1).is_ok());
+    assert!(permits.watch().establish("dave", 1).is_ok());
 }
 
 proptest! {
@@ -212,7 +212,7 @@ proptest! {
             match kind {
                 0 => held.extend(permits.admit(Transport::Sse, address(network), &limits, now)),
                 1 if !held.is_empty() => { held.swap_remove(usize::from(network) % held.len()); }
-                2 => principals.extend(permits.check().establish(subject, 3)),
+                2 => principals.extend(permits.watch().establish(subject, 3)),
                 3 if !principals.is_empty() => {
                     permits.revoke(subject, &"".into());
                     principals.swap_remove(usize::from(network) % principals.len());

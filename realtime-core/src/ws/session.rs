@@ -3,7 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
     config::WebSocketConfig,
-    lifetime::Lifetime,
+    lifetime::{Lifetime, later},
     limits::Limits,
     rejection::Rejection,
     stats::add,
@@ -185,12 +185,13 @@ impl Session {
             shared.register(cx);
         }
         self.decode_unread(now);
+        self.apply_changes(now);
+        // Of the identity that the handler has just proved as well: from here on a revocation wakes.
         if self.is_open() {
             self.check_identity(cx, now);
         }
         self.check_drain(cx, now);
         self.check_lifetime(now);
-        self.apply_changes(now);
         if let Some(cause) = self.shared.as_ref().and_then(|shared| shared.close_wanted()) {
             self.close(cause, now);
         }
@@ -406,13 +407,6 @@ impl Session {
             }
         }
     }
-}
-
-/// As far in the future as a deadline goes: `Duration::MAX` stands for never.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-fn later(at: Instant, by: Duration) -> Instant {
-    at.checked_add(by).unwrap_or_else(|| at + NEVER)
 }
 
 impl Drop for Session {

@@ -17,17 +17,18 @@ use crate::{
     admission::{Established, NotAuthenticated, permission},
     auth::{AuthenticateError, Identity},
     client_ip::ClientIp,
-    fanout::lock,
+    fanout::{keep, lock},
     hub::Hub,
     pattern::{TopicPattern, TopicPatternError},
+    permits::{LimitReached, NotEstablished},
     subscription::SubscribeError,
     topic::{TopicName, TopicNameError},
 };
 
 mod shared;
 
+use shared::wake;
 pub(super) use shared::{Change, Shared};
-use shared::{keep, wake};
 
 /// A WebSocket connection, as its handler sees it.
 ///
@@ -85,7 +86,7 @@ impl Socket {
             }
             if mail.outbox_bytes > 0 && mail.outbox_bytes + taken.len() > mail.max_outbox_bytes {
                 message = Some(taken);
-                let before = keep(&mut mail.sender, cx);
+                let before = keep(&mut mail.sender, cx.waker());
                 drop(mail);
                 drop(before);
                 return Poll::Pending;
@@ -130,17 +131,22 @@ impl Socket {
         Ok(())
     }
 
-    /// Puts `established` in place of the connection's identity, of the same subject.
+    /// Puts `established` in place of the connection's identity, of the same subject, or where there is
+    /// none.
     pub(crate) fn establish(&mut self, established: Established) -> Result<Identity, RefreshError> {
         let identity = established.identity.clone();
-        let is_other = |before: Identity| before.subject() != identity.subject();
-        if self.identity().is_some_and(is_other) {
-            return Err(RefreshError::OtherSubject);
-        }
+        let change = match self.identity() {
+            Some(before) if before.subject() != identity.subject() => {
+                return Err(RefreshError::OtherSubject);
+            }
+            Some(_) => Change::Refresh(Box::new(established)),
+            // Limits count it from here on, and a revocation finds it.
+            None => Change::Establish(Box::new(established.principal(&self.hub)?)),
+        };
         // From here on the handler is the new one, however long the session takes to see it.
         self.shared.set_permission(permission(&self.hub, Some(&identity)));
         self.shared.set_identity(Some(identity.clone()));
-        self.change(Change::Identity(Box::new(established)));
+        self.change(change);
         Ok(identity)
     }
 
@@ -211,7 +217,7 @@ impl Socket {
         match &change {
             Change::Join(_) => mail.topics += 1,
             Change::Follow(following) => mail.topics += 1 + following.topics(),
-            Change::Leave(_) | Change::Unfollow(_) | Change::Identity(_) => {}
+            Change::Leave(_) | Change::Unfollow(_) | Change::Establish(_) | Change::Refresh(_) => {}
         }
         mail.changes.push_back(change);
         let driver = mail.driver.take();
@@ -225,7 +231,7 @@ impl Socket {
             if mail.closing.is_some() {
                 return Poll::Ready(None);
             }
-            let before = keep(&mut mail.receiver, cx);
+            let before = keep(&mut mail.receiver, cx.waker());
             drop(mail);
             drop(before);
             return Poll::Pending;
@@ -287,14 +293,28 @@ pub enum RefreshError {
     /// The token proves another identity than the connection's.
     #[error("the subject must stay the same")]
     OtherSubject,
+    /// The connection had no identity, and the one that the token proves has as many connections as it
+    /// may; or so much of the client's network is being checked that its turn did not come.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
+}
+
+impl From<NotEstablished> for RefreshError {
+    fn from(error: NotEstablished) -> Self {
+        match error {
+            NotEstablished::Limit(limit) => limit.into(),
+            NotEstablished::Revoked => AuthenticateError::invalid(error.to_string()).into(),
+            NotEstablished::TooOld => AuthenticateError::unavailable(error).into(),
+        }
+    }
 }
 
 impl From<NotAuthenticated> for RefreshError {
     fn from(error: NotAuthenticated) -> Self {
-        Self::Authenticate(match error {
-            NotAuthenticated::Authenticate(error) => error,
-            NotAuthenticated::Limit(limit) => AuthenticateError::unavailable(limit),
-        })
+        match error {
+            NotAuthenticated::Authenticate(error) => error.into(),
+            NotAuthenticated::Limit(limit) => limit.into(),
+        }
     }
 }
 

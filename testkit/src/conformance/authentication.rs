@@ -7,8 +7,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use super::{
     Served, Suite,
     identity::{
-        self, BAD, CAUSE, PANICS, SLOW, UNAVAILABLE, Way, all_ways, authentication, expired, good,
-        handshake,
+        self, BAD, CAUSE, PANICS, PANICS_AT_ONCE, SLOW, UNAVAILABLE, Way, all_ways, authentication,
+        expired, good, handshake,
     },
 };
 use crate::{
@@ -163,7 +163,7 @@ pub async fn refuses_tokens_that_are_not_good(suite: Suite) {
 pub async fn tells_to_come_back_when_it_cannot_check(suite: Suite) {
     let quick = authentication().timeout(Duration::from_millis(100));
     let served = identity::served(suite, quick);
-    for token in [UNAVAILABLE, PANICS, SLOW] {
+    for token in [UNAVAILABLE, PANICS, PANICS_AT_ONCE, SLOW] {
         for request in [served.handshake("/ws?topic=a"), served.request("/events?topic=a")] {
             let response = served.refused(503, &Way::Bearer.present(request, token)).await;
             assert_eq!(response.header("retry-after"), Some("5"), "{response:?}");
@@ -175,7 +175,7 @@ pub async fn tells_to_come_back_when_it_cannot_check(suite: Suite) {
         assert_eq!((&*event.event, &*event.data), ("realtime.bye", r#"{"reason":"overloaded"}"#));
         assert_eq!(client.expect_end().await, End::Clean);
     }
-    assert_eq!(served.stats().rejected, 9);
+    assert_eq!(served.stats().rejected, 12);
     served.untouched().await;
     identity::ws_of(&served, "alice", "/whoami").await.expect_text("alice").await;
 }

@@ -19,6 +19,8 @@ pub(super) const BAD: &str = "bad.nobody.signature";
 pub(super) const SLOW: &str = "slow.nobody.signature";
 /// A token whose check panics.
 pub(super) const PANICS: &str = "panics.nobody.signature";
+/// A token whose check panics before there is anything to wait for.
+pub(super) const PANICS_AT_ONCE: &str = "panics-at-once.nobody.signature";
 /// A token whose check fails for a reason that is none of the client's business.
 pub(super) const UNAVAILABLE: &str = "unavailable.nobody.signature";
 /// Why it fails.
@@ -57,7 +59,17 @@ pub(super) fn message(token: &str) -> String {
 
 /// Authentication by these tokens.
 pub(super) fn authentication() -> Authentication {
-    Authentication::new(check)
+    Authentication::new(|credentials: Credentials| {
+        if credentials.token.expose() == PANICS_AT_ONCE {
+            panic_quietly();
+        }
+        check(credentials)
+    })
+}
+
+/// Without the hook that prints the panic.
+fn panic_quietly() -> ! {
+    resume_unwind(Box::new("as the client asked"))
 }
 
 async fn check(credentials: Credentials) -> Result<Identity, AuthenticateError> {
@@ -71,8 +83,7 @@ async fn check(credentials: Credentials) -> Result<Identity, AuthenticateError> 
         "soon" => Ok(identity.expires_at(SystemTime::now() + SOON)),
         "expired" => Ok(identity.expires_at(SystemTime::now() - SOON)),
         "slow" => pending().await,
-        // Without the hook that prints the panic.
-        "panics" => resume_unwind(Box::new("as the client asked")),
+        "panics" => panic_quietly(),
         "unavailable" => Err(AuthenticateError::unavailable(CAUSE)),
         _ => Err(AuthenticateError::invalid("no such token")),
     }

@@ -23,6 +23,7 @@
 //! | `/identified` | `upgrade.identify(routes::identity(query))` and then the same |
 //! | `/mine` | `sse.stream(..)` of `routes::topic_of` the identity, or 403 without one |
 //! | `/mine-identified` | `sse.identify(routes::identity(query))` and then the same |
+//! | `/refresh` | `upgrade.run(routes::refresh)` |
 //! | `/publish` | `upgrade.run(routes::publish)` |
 //! | `/done`, `/error`, `/panic`, `/close4404` | `upgrade.run(routes::done)` and so on |
 //! | `/attached` | the framework's own handshake, then `attach(..)`, `subscribe(routes::subscribe(query))`, and `routes::commands` as the handler |
@@ -41,6 +42,7 @@ pub mod frames;
 pub mod handshake;
 pub mod heads;
 pub mod hostile;
+pub mod https;
 pub mod leaks;
 pub mod limits;
 pub mod liveness;
@@ -49,6 +51,7 @@ pub mod origin;
 pub mod overflow;
 pub mod permission;
 pub mod proxies;
+pub mod refresh;
 pub mod release;
 pub mod resume;
 pub mod routes;
@@ -59,6 +62,7 @@ pub mod storm;
 pub mod streams;
 pub mod tokens;
 pub mod topics;
+pub mod unix_sockets;
 
 mod identity;
 mod lagging;
@@ -234,6 +238,11 @@ macro_rules! conformance_tests {
                 are_believed_what_the_site_is,
                 may_not_contradict_themselves,
             ],
+            refresh: [
+                puts_the_end_off,
+                counts_as_one_of_the_identity,
+                ends_when_it_is_revoked,
+            ],
             release: [
                 after_fin_of_an_idle_client,
                 after_reset_of_an_idle_client,
@@ -296,6 +305,29 @@ macro_rules! conformance_tests {
             )*
         }
     )*};
+}
+
+/// The cases that are only for a server behind a Unix socket: `$start` makes it by
+/// [`Server::on_unix_socket`], with the same routes.
+#[macro_export]
+macro_rules! unix_socket_tests {
+    ($start:ident) => {
+        $crate::conformance_tests! { @rooms $start, run,
+            limits: [hold_not_what_has_no_address],
+            unix_sockets: [are_not_believed_unasked, are_believed_when_told_so],
+        }
+    };
+}
+
+/// The cases that are only for a server whose every request came by TLS that ended in the server
+/// itself, as far as the adapter can tell.
+#[macro_export]
+macro_rules! https_tests {
+    ($start:ident) => {
+        $crate::conformance_tests! { @rooms $start, run,
+            https: [is_the_origins_scheme],
+        }
+    };
 }
 
 /// How a case gets its server.

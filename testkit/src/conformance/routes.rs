@@ -3,7 +3,7 @@
 use std::{fmt, panic::resume_unwind, time::SystemTime};
 
 use realtime_core::{
-    Event, Identity, LagLimit, Overflow, PublishError, Start, Subscribe,
+    Event, Identity, LagLimit, Overflow, PublishError, Start, Subscribe, Token,
     ws::{CloseCode, CloseReason, Message, Socket},
 };
 
@@ -57,6 +57,20 @@ pub async fn whoami(mut socket: Socket) {
     let subject = identity.as_ref().map_or("anonymous", Identity::subject);
     if socket.send(Message::text(subject)).await.is_ok() {
         echo(socket).await;
+    }
+}
+
+/// Takes each message for a token, and answers whose it is, or why it is not taken.
+pub async fn refresh(mut socket: Socket) {
+    while let Some(message) = socket.recv().await {
+        let token = Token::new(message.as_text().unwrap_or_default());
+        let answer = match socket.refresh(token).await {
+            Ok(identity) => identity.subject().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if socket.send(Message::text(answer)).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -1,13 +1,24 @@
 //! A server as an adapter's test starts it.
 
 use std::{
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
     pin::Pin,
+    process,
+    sync::atomic::{AtomicUsize, Ordering},
     thread::{self, JoinHandle},
     time::Instant,
 };
 
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    io::copy_bidirectional,
+    net::UnixStream,
+    runtime::{self, Runtime},
+    sync::oneshot,
+    task::JoinSet,
+};
 
 use crate::deadline::DEADLINE;
 
@@ -53,6 +64,46 @@ impl Server {
         }
     }
 
+    /// Runs `serve` on a thread, on a Unix socket. What comes to [`addr`](Self::addr) is passed on to
+    /// it, byte by byte.
+    ///
+    /// # Panics
+    ///
+    /// When no port, no thread or no socket can be had.
+    pub fn on_unix_socket(serve: impl FnOnce(UnixListener, Stop) + Send + 'static) -> Self {
+        Self::on_thread(move |listener, stop| {
+            let path = socket_path();
+            let socket = UnixListener::bind(&path).expect("a socket");
+            socket.set_nonblocking(true).expect("a socket that does not block");
+            let (ending, ended) = oneshot::channel::<()>();
+            thread::scope(|scope| {
+                scope.spawn(|| relay(listener, &path, ended));
+                serve(socket, stop);
+                drop(ending);
+            });
+            fs::remove_file(path).expect("the socket is there");
+        })
+    }
+
+    /// Runs `serve` on a runtime of tokio's with two threads, on a Unix socket; see
+    /// [`on_unix_socket`](Self::on_unix_socket).
+    ///
+    /// # Panics
+    ///
+    /// When no port, no thread or no socket can be had.
+    pub fn on_tokio_unix_socket<F, R>(serve: F) -> Self
+    where
+        F: FnOnce(tokio::net::UnixListener, Stop) -> R + Send + 'static,
+        R: Future<Output = ()>,
+    {
+        Self::on_unix_socket(move |listener, stop| {
+            two_threads().block_on(async move {
+                let listener = tokio::net::UnixListener::from_std(listener).expect("a listener");
+                serve(listener, stop).await;
+            });
+        })
+    }
+
     /// Runs `serve` on a runtime of tokio's with two threads.
     ///
     /// # Panics
@@ -64,12 +115,7 @@ impl Server {
         R: Future<Output = ()>,
     {
         Self::on_thread(move |listener, stop| {
-            let runtime = runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async move {
+            two_threads().block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
                 serve(listener, stop).await;
             });
@@ -101,6 +147,41 @@ impl Server {
     pub(super) fn limits_sockets(&self) -> bool {
         self.limits_sockets
     }
+}
+
+fn two_threads() -> Runtime {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime")
+}
+
+/// A path that no other socket of these tests has.
+fn socket_path() -> PathBuf {
+    static SOCKETS: AtomicUsize = AtomicUsize::new(0);
+    let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
+    env::temp_dir().join(format!("realtime-{}-{number}.sock", process::id()))
+}
+
+/// Passes connections on to the socket at `path`, until `ended` is ready.
+fn relay(listener: TcpListener, path: &Path, ended: oneshot::Receiver<()>) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+        let mut connections = JoinSet::new();
+        let accepting = async {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let socket = UnixStream::connect(path).await;
+                connections.spawn(async move {
+                    // A reset is one of the ways in which it ends.
+                    let _ = copy_bidirectional(&mut client, &mut socket?).await;
+                    Ok::<_, io::Error>(())
+                });
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            _ = ended => {}
+        }
+    });
 }
 
 impl Drop for Server {

@@ -151,7 +151,7 @@ async fn no_handler_runs_for_who_is_known_and_turned_away() {
         .limits(|limits| limits.connections_per_subject = 1)
         .build()
         .unwrap();
-    let _place = full.permits().check().establish("alice", 1).unwrap();
+    let _place = full.permits().watch().establish("alice", 1).unwrap();
     for (hub, code) in [(forbidding, 4403_u16), (full, 4429)] {
         let ran = Arc::new(AtomicBool::new(false));
         let handler = {
@@ -364,7 +364,6 @@ async fn one_address_does_not_keep_others_from_being_checked() {
     assert_eq!(status(&hub, &other).await, 200);
     assert_eq!(status(&hub, &bearer("quick")).await, 200, "without an address");
     assert_eq!(began.elapsed(), Duration::ZERO);
-    // Also one of its own that comes by a message or is refreshed would wait.
     let outcomes = flood.await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(5));
     let refused: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_err()).collect();
@@ -388,4 +387,19 @@ async fn whose_turn_does_not_come_for_all_others_is_told_that_it_is_an_overload(
     );
     let (whole, half) = (Duration::from_secs(5), Duration::from_millis(2500));
     assert_eq!(statuses.await, [(503, whole), (503, whole), (503, half)]);
+}
+
+/// Without descriptors, accepting waits for a while; a connection that is gone keeps nobody waiting.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_accept_neither_spins_nor_holds_up_others() {
+    let began = Clock::now();
+    let of_one = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+    after_accept_error(&of_one).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    #[cfg(unix)]
+    {
+        const EMFILE: i32 = 24;
+        after_accept_error(&std::io::Error::from_raw_os_error(EMFILE)).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(100));
+    }
 }

@@ -52,7 +52,8 @@ impl Session {
         while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
             changed = true;
             match change {
-                Change::Identity(established) => self.refresh(*established, now),
+                Change::Establish(principal) => self.adopt(principal, now),
+                Change::Refresh(established) => self.refresh(*established, now),
                 Change::Join(joined) => self.subscription.attach(joined),
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Session, later};
+use super::Session;
 use crate::{
     admission::{Established, NotAuthenticated, NotRefreshed},
     auth::{AuthenticateError, Authentication, Credentials},
     client_ip::ClientIp,
     hub::Hub,
+    lifetime::later,
     limits::Limits,
     permits::{LimitReached, NotEstablished, Principal, PrincipalEnd},
     rejection::Rejection,
@@ -162,6 +163,14 @@ impl Session {
     /// Puts an identity in place of the one before; what it may follow is yet to be decided.
     pub(super) fn refresh(&mut self, established: Established, now: Instant) {
         match self.admission.refresh(established) {
+            Ok(()) => self.identification.is_undecided = true,
+            Err(error) => self.turn_away(error.into(), now),
+        }
+    }
+
+    /// Takes the identity that the handler has proved; what it may follow is yet to be decided.
+    pub(super) fn adopt(&mut self, principal: Box<Principal>, now: Instant) {
+        match self.admission.adopt(principal) {
             Ok(()) => self.identification.is_undecided = true,
             Err(error) => self.turn_away(error.into(), now),
         }

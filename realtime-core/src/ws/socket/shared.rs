@@ -13,10 +13,11 @@ use crate::{
     admission::Established,
     auth::Identity,
     client_ip::ClientIp,
-    fanout::lock,
+    fanout::{keep, lock},
     hub::Hub,
     limits::Limits,
     pattern::TopicPattern,
+    permits::Principal,
     subscription::{Following, Joined, Permission, Permitted, SubscribeError},
     topic::TopicName,
     ws::{close::CloseCause, message::Message},
@@ -72,7 +73,10 @@ pub(in crate::ws) enum Change {
     Leave(TopicName),
     Follow(Following),
     Unfollow(TopicPattern),
-    Identity(Box<Established>),
+    /// The first identity, with its place.
+    Establish(Box<Principal>),
+    /// Another proof of the one that is there.
+    Refresh(Box<Established>),
 }
 
 /// The most messages in an inbox, whatever their size: an empty one has its cost too.
@@ -179,7 +183,7 @@ impl Shared {
     /// Keeps the connection's waker for what the handler does outside of its poll.
     pub(in crate::ws) fn register(&self, cx: &Context<'_>) {
         let mut mail = lock(&self.mail);
-        let before = keep(&mut mail.driver, cx);
+        let before = keep(&mut mail.driver, cx.waker());
         drop(mail);
         drop(before);
     }
@@ -206,16 +210,6 @@ impl Shared {
         drop(outbox);
         wake(sender);
     }
-}
-
-/// Keeps the task's waker in `slot` and returns the one before, to be dropped without the lock: a
-/// waker may run anything when dropped.
-#[must_use]
-pub(super) fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
-    if slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-        return None;
-    }
-    slot.replace(cx.waker().clone())
 }
 
 pub(super) fn wake(waker: Option<Waker>) {

@@ -18,9 +18,9 @@ impl Rig {
     /// The check of what the client presented has this outcome.
     fn establish(&mut self, subject: &str, seconds: Option<f64>) {
         let expires_at = seconds.map(|seconds| self.start + Duration::from_secs_f64(seconds));
-        let checking = self.hub.permits().check();
+        let watch = self.hub.permits().watch();
         let identity = Identity::new(subject);
-        let established = Established { identity, expires_at, checking };
+        let established = Established { identity, expires_at, watch };
         self.session.authenticated(Ok(established), self.now);
     }
 
@@ -189,13 +189,39 @@ fn a_revoked_identity_is_closed_with_what_was_queued_left_out() {
 fn an_identity_that_is_revoked_while_it_is_checked_gets_nowhere() {
     let mut rig = waiting();
     rig.presents("x");
-    let checking = rig.hub.permits().check();
+    let watch = rig.hub.permits().watch();
     rig.hub.disconnect("alice", "banned");
     let identity = Identity::new("alice");
-    let established = Established { identity, expires_at: None, checking };
+    let established = Established { identity, expires_at: None, watch };
     rig.session.authenticated(Ok(established), rig.now);
     let (opcode, payload) = rig.written().pop().unwrap();
     assert_eq!((opcode, &payload[..2]), (opcode::CLOSE, &4401_u16.to_be_bytes()[..]));
+}
+
+#[test]
+fn of_an_identity_that_both_the_handler_and_a_message_prove_one_place_stays() {
+    let optional = |hub: HubBuilder| {
+        let nobody = async |_: Credentials| Err(AuthenticateError::invalid("not asked"));
+        hub.authentication(Authentication::new(nobody).first_message().optional())
+    };
+    for (subject, is_revoked, closed) in [
+        ("alice", false, None),
+        ("alice", true, Some(close(4401, "banned"))),
+        ("bob", false, Some(close(4403, "the subject must stay the same"))),
+    ] {
+        let mut rig = Rig::with(optional, |request| request.format(Format::Raw));
+        let proved = roles(&rig, &[]);
+        rig.socket().establish(proved).unwrap();
+        assert_eq!(rig.hub.disconnect("carol", "banned"), 0);
+        if is_revoked {
+            assert_eq!(rig.hub.disconnect("alice", "banned"), 1);
+        }
+        rig.presents("x");
+        rig.establish(subject, None);
+        assert_eq!(rig.written().pop(), closed, "{subject}");
+        assert_eq!(rig.hub.stats().identities, 1);
+        assert_eq!(rig.hub.disconnect(subject, "late"), 1, "{subject}");
+    }
 }
 
 #[test]
@@ -204,7 +230,7 @@ fn an_identity_has_so_many_connections() {
         |hub| first_message(hub).limits(|limits| limits.connections_per_subject = 1),
         |request| request.format(Format::Raw).subscribe("a"),
     );
-    let permit = rig.hub.permits().check().establish("alice", 1).unwrap();
+    let permit = rig.hub.permits().watch().establish("alice", 1).unwrap();
     rig.presents("x");
     rig.establish("alice", None);
     assert_eq!(rig.written(), [close(4429, "too many connections")]);
@@ -264,7 +290,7 @@ fn roles(rig: &Rig, roles: &[&'static str]) -> Established {
     Established {
         identity: Identity::new("alice").with(roles.to_vec()),
         expires_at: None,
-        checking: rig.hub.permits().check(),
+        watch: rig.hub.permits().watch(),
     }
 }
 
