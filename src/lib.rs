@@ -30,8 +30,9 @@
 //! let app = Router::new().route("/prices", get(prices)).route("/chat", get(chat));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let hub = Hub::new();
-//! realtime::axum::serve(listener, &hub, app.with_state(hub.clone()), std::future::pending()).await
-//! # }}
+//! let shutdown = realtime::shutdown_signal(&hub)?;
+//! realtime::axum::serve(listener, &hub, app.with_state(hub.clone()), shutdown).await?;
+//! # Ok(()) }}
 //! ```
 //!
 //! [`Hub`] publishes and subscribes, also without any connection; the sections of

@@ -5,10 +5,11 @@ use std::{future::Future, io};
 use realtime_core::Hub;
 
 /// Listens for the signals by which a process is asked to stop, SIGTERM and SIGINT (elsewhere than on
-/// Unix, Ctrl-C), from now on. The future is ready at the first one, when `hub` begins to be drained;
-/// it is meant for a server's graceful shutdown. The second one ends the drain at once.
+/// Unix, Ctrl-C), from now on. The future is ready at the first one, when `hub` begins to be drained,
+/// which from then on goes on by itself; it is meant for a server's graceful shutdown. The second signal
+/// ends the drain at once.
 ///
-/// Whoever serves waits for the end with [`Hub::drain`], unless one of our `serve` helpers does.
+/// [`Hub::drain`] then tells what became of the connections.
 ///
 /// # Errors
 /// When the process can't listen for signals.
@@ -26,11 +27,15 @@ pub fn shutdown_signal(hub: &Hub) -> io::Result<impl Future<Output = ()> + Send 
         signals.recv().await;
         tracing::info!("asked to stop: draining");
         hub.start_drain();
-        // It ends with the runtime: for a process that stops, that is soon.
+        // It lasts as long as the drain, which has a deadline.
         tokio::spawn(async move {
-            signals.recv().await;
-            let report = hub.end_drain();
-            tracing::warn!(?report, "asked again: stopping at once");
+            tokio::select! {
+                report = hub.drain() => tracing::info!(?report, "drained"),
+                () = signals.recv() => {
+                    let report = hub.end_drain();
+                    tracing::warn!(?report, "asked again: stopping at once");
+                }
+            }
         });
     })
 }

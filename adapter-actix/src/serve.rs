@@ -22,6 +22,7 @@ use {actix_web::rt::net::TcpStream, socket2::SockRef};
 /// | `h1_allow_half_closed` false | a client that goes away is noticed at once, also by an event stream that has nothing to send |
 /// | `tcp_nodelay` true | a small message does not wait until the one before is acknowledged, which clients put off for 40 ms |
 /// | `client_request_timeout` | a request's head has to come within [`Limits::header_deadline`](realtime_core::Limits::header_deadline) |
+/// | `shutdown_timeout` | longer than the deadline of [`Config::drain`](realtime_core::Config::drain), so that it is the drain which ends connections |
 /// | `on_connect` | each socket is set up by [`configure_socket`]; call that from your own, if you have one |
 ///
 /// Connections that send nothing are bounded by `HttpServer::max_connections`, which is of each worker:
@@ -40,8 +41,10 @@ where
     B: MessageBody + 'static,
 {
     let limits = hub.config().limits;
+    let drained_by = hub.config().drain.deadline.as_secs().saturating_add(2);
     let hub = hub.clone();
     server
+        .shutdown_timeout(drained_by)
         .on_connect(move |connection, _| configure_socket(connection, &hub))
         .client_disconnect_timeout(Default::default())
         .h1_allow_half_closed(false)

@@ -24,7 +24,7 @@ fn start(hub: Hub) -> Server {
                 move || App::new().app_data(Data::new(hub.clone())).configure(router)
             };
             let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
-            run(server.listen(listener).expect("a listener").run(), stop).await;
+            run(server.listen(listener).expect("a listener").run(), hub, stop).await;
         });
     })
     .without_socket_limit()
@@ -44,7 +44,7 @@ mod unix_socket {
                     move || App::new().app_data(Data::new(hub.clone())).configure(router)
                 };
                 let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
-                run(server.listen_uds(listener).expect("a listener").run(), stop).await;
+                run(server.listen_uds(listener).expect("a listener").run(), hub, stop).await;
             });
         })
     }
@@ -74,18 +74,21 @@ mod over_tls {
                         .tcp()
                 };
                 let server = Servers::build().workers(1).disable_signals();
-                run(server.listen("tls", listener, http).expect("a listener").run(), stop).await;
+                run(server.listen("tls", listener, http).expect("a listener").run(), hub, stop)
+                    .await;
             });
         })
     }
 }
 
 /// Runs a server until `stop` is ready.
-async fn run(server: actix_web::dev::Server, stop: Stop) {
+async fn run(server: actix_web::dev::Server, hub: Hub, stop: Stop) {
     let handle = server.handle();
     spawn(async move {
         stop.await;
-        handle.stop(false).await;
+        hub.start_drain();
+        spawn(async move { hub.drain().await });
+        handle.stop(true).await;
     });
     server.await.expect("a server");
 }

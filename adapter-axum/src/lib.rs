@@ -24,8 +24,9 @@
 //! let app = Router::new().route("/prices", get(prices)).route("/chat", get(chat));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let hub = Hub::new();
-//! realtime_axum::serve(listener, &hub, app.with_state(hub.clone()), std::future::pending()).await
-//! # }
+//! let shutdown = std::future::pending();
+//! realtime_axum::serve(listener, &hub, app.with_state(hub.clone()), shutdown).await?;
+//! # Ok(()) }
 //! ```
 //!
 //! [`serve`] does what `axum::serve` leaves open: that waits for a request's head for ever, holds as

@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr};
 use axum::{Router, body::Body, extract::ConnectInfo};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
-use realtime_core::Hub;
+use realtime_core::{DrainReport, Hub};
 use realtime_hyper::PeerAddr;
 use tokio::net::TcpListener;
 use tower::Service;
@@ -15,8 +15,11 @@ use tower::Service;
 /// It does what `axum::serve` leaves open: a request's head has to come within
 /// [`Limits::header_deadline`](realtime_core::Limits::header_deadline), small writes are not delayed,
 /// [`ConnectInfo`] is there, and there are only so many connections at a time, in all and of one client
-/// network, see [`Limits::spare_sockets`](realtime_core::Limits::spare_sockets). When `shutdown` is ready, nothing more is accepted and open requests
-/// are dropped.
+/// network, see [`Limits::spare_sockets`](realtime_core::Limits::spare_sockets).
+///
+/// When `shutdown` is ready, nothing more is accepted and the hub is drained, as
+/// [`Config::drain`](realtime_core::Config::drain) says, while ordinary requests are finished; what is
+/// there after its deadline is dropped. Tells what became of the connections.
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
@@ -25,7 +28,7 @@ pub async fn serve(
     hub: &Hub,
     router: Router,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+) -> io::Result<DrainReport> {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         if let Some(peer) = request.extensions().get::<PeerAddr>().copied() {

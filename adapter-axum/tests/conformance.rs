@@ -28,12 +28,14 @@ mod framework {
         Server::on_tokio(async move |listener, stop| {
             let socket_hub = hub.clone();
             let listener = listener.tap_io(move |socket| configure_socket(socket, &socket_hub));
-            // Its graceful shutdown waits for open streams, for ever.
-            let service = router(hub).into_make_service_with_connect_info::<SocketAddr>();
-            tokio::select! {
-                served = axum::serve(listener, service) => served.expect("a server"),
-                () = stop => {}
-            }
+            let service = router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+            let draining = async move {
+                stop.await;
+                hub.start_drain();
+                tokio::spawn(async move { hub.drain().await });
+            };
+            let server = axum::serve(listener, service).with_graceful_shutdown(draining);
+            server.await.expect("a server");
         })
         .without_header_deadline()
         .without_socket_limit()

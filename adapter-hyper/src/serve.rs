@@ -13,18 +13,19 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    server::conn::http1,
+    server::conn::http1::{self, UpgradeableConnection},
     service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use realtime_core::{
-    Hub,
+    DrainReport, Hub,
     driver::{self, WriteDeadline},
 };
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 
@@ -45,7 +46,10 @@ const HEAD_BUFFER_BYTES: usize = 64 * 1024;
 /// [`Limits::write_deadline`](realtime_core::Limits::write_deadline) is cut, and small writes are not
 /// delayed. There are only so many connections at a time, in all and of one client network, see
 /// [`Limits::spare_sockets`](realtime_core::Limits::spare_sockets); what is beyond is reset at once.
-/// When `shutdown` is ready, nothing more is accepted and open requests are dropped.
+///
+/// When `shutdown` is ready, nothing more is accepted and the hub is drained, as
+/// [`Config::drain`](realtime_core::Config::drain) says, while ordinary requests are finished; what is
+/// there after its deadline is dropped. Tells what became of the connections.
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
@@ -54,7 +58,7 @@ pub async fn serve<F, R>(
     hub: &Hub,
     handler: F,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()>
+) -> io::Result<DrainReport>
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
     R: Future<Output = Result<Response<Body>, Refused>> + Send + 'static,
@@ -75,7 +79,7 @@ pub async fn serve_service<S, B>(
     hub: &Hub,
     service: S,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()>
+) -> io::Result<DrainReport>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
@@ -88,6 +92,7 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_deadline);
     // A head that never ends holds no more than this of memory.
     http.max_buf_size(limits.header_bytes.saturating_mul(2).max(HEAD_BUFFER_BYTES));
+    let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -100,7 +105,7 @@ where
             }
         });
         let (socket, peer) = match accepted.await {
-            None => return Ok(()),
+            None => break,
             Some(Ok(accepted)) => accepted,
             Some(Err(error)) => {
                 driver::after_accept_error(&error).await;
@@ -122,8 +127,35 @@ where
             Box::pin(service.call(request))
         });
         let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
-        connections.spawn(connection);
+        connections.spawn(until_told(connection, stopping.clone()));
     }
+    // Whoever connects now is to find another process, or nobody, instead of waiting for this one.
+    drop(listener);
+    drop(stop);
+    Ok(hub.drain_beside(async { while connections.join_next().await.is_some() {} }).await)
+}
+
+/// Runs a connection, which takes no further request once `stopping` has no sender any more.
+async fn until_told<S, B>(
+    connection: UpgradeableConnection<TokioIo<WriteDeadline<TcpStream>>, S>,
+    mut stopping: watch::Receiver<()>,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
+    let mut told = pin!(stopping.changed());
+    let mut is_told = false;
+    poll_fn(|cx| {
+        if !is_told && told.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Closes a connection by RST, so that nothing of it is left: after a FIN of ours the system would

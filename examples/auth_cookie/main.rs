@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use realtime::axum::serve;
+use realtime::{axum::serve, shutdown_signal};
 use tokio::net::TcpListener;
 
 const USAGE: &str = "\
@@ -51,9 +51,6 @@ async fn run(address: &str) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("can't listen on {address}: {error}"))?;
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    let interrupted = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    serve(listener, &hub, routes::router(app), interrupted).await?;
+    serve(listener, &hub, routes::router(app), shutdown_signal(&hub)?).await?;
     Ok(())
 }

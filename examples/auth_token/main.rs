@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use realtime::axum::serve;
+use realtime::{axum::serve, shutdown_signal};
 use tokens::Tokens;
 use tokio::net::TcpListener;
 
@@ -75,9 +75,6 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("can't listen on {}: {error}", options.listen))?;
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     tokio::spawn(routes::tell_time(hub.clone()));
-    let interrupted = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    serve(listener, &hub, routes::router(app), interrupted).await?;
+    serve(listener, &hub, routes::router(app), shutdown_signal(&hub)?).await?;
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(app: App, listener: TcpListener, shutdown: Shutdown) -> 
             .default_service(web::to(get_page))
     };
     let server = configure(HttpServer::new(routes), &hub).listen(listener.into_std()?)?;
-    server.shutdown_signal(shutdown).shutdown_timeout(0).run().await
+    server.shutdown_signal(shutdown).run().await
 }
 
 async fn join_room(room: Path<String>, guest: Query<chat::Guest>, ws: WebSocketUpgrade) -> Answer {

@@ -30,7 +30,8 @@ pub(crate) async fn run(app: App, listener: TcpListener, shutdown: Shutdown) -> 
         .route("/jobs/{id}", get(watch_job))
         .fallback(get_page)
         .method_not_allowed_fallback(get_page);
-    serve(listener, &hub, routes.with_state(app), shutdown).await
+    serve(listener, &hub, routes.with_state(app), shutdown).await?;
+    Ok(())
 }
 
 async fn join_room(room: Path<String>, guest: Query<chat::Guest>, ws: WebSocketUpgrade) -> Answer {

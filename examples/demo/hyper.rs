@@ -14,7 +14,8 @@ type Answer = Result<Response<Body>, Refused>;
 
 pub(crate) async fn run(app: App, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
     let hub = app.hub.clone();
-    serve(listener, &hub, move |request| route(app.clone(), request), shutdown).await
+    serve(listener, &hub, move |request| route(app.clone(), request), shutdown).await?;
+    Ok(())
 }
 
 async fn route(app: App, mut request: Request<Incoming>) -> Answer {

@@ -29,6 +29,7 @@ use std::{
 
 use app::{App, Shutdown};
 use options::{Command, Options};
+use realtime::shutdown_signal;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 fn main() -> ExitCode {
@@ -54,8 +55,8 @@ async fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&options.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", options.listen))?;
-    let shutdown = signalled()?;
     let app = App::start()?;
+    let shutdown: Shutdown = Box::pin(shutdown_signal(&app.hub)?);
     print(&format!("listening on http://{}", listener.local_addr()?));
     match options.adapter {
         #[cfg(feature = "axum")]
@@ -67,28 +68,6 @@ async fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         other => return Err(format!("the adapter {other} is not compiled in").into()),
     }
     Ok(())
-}
-
-/// Ready at the first SIGINT or SIGTERM from now on.
-#[cfg(unix)]
-fn signalled() -> io::Result<Shutdown> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }))
-}
-
-#[cfg(not(unix))]
-fn signalled() -> io::Result<Shutdown> {
-    Ok(Box::pin(async {
-        let _ = tokio::signal::ctrl_c().await;
-    }))
 }
 
 fn print(line: &str) -> ExitCode {

@@ -9,14 +9,19 @@ use actix_web::{
     web,
 };
 use realtime::{
-    Hub,
+    DrainReport, Hub,
     actix::{Refused, Sse, WebSocketUpgrade, configure},
+    shutdown_signal,
     ws::Format,
 };
 
 use crate::app;
 
-pub(crate) fn serve(listener: TcpListener, hub: Hub, threads: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    hub: Hub,
+    threads: usize,
+) -> Result<DrainReport, Box<dyn Error>> {
     let max_body = app::max_body(&hub);
     let data = web::Data::new(hub.clone());
     let server = HttpServer::new(move || {
@@ -35,15 +40,10 @@ pub(crate) fn serve(listener: TcpListener, hub: Hub, threads: usize) -> Result<(
         let server = configure(server, &hub)
             .max_connections(app::MAX_CONNECTIONS)
             .workers(threads)
-            .disable_signals()
-            .listen(listener)?
-            .run();
-        let handle = server.handle();
-        actix_web::rt::spawn(async move {
-            app::shutdown_signal().await;
-            handle.stop(false).await;
-        });
-        Ok(server.await?)
+            .shutdown_signal(shutdown_signal(&hub)?)
+            .listen(listener)?;
+        server.run().await?;
+        Ok(hub.drain().await)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use realtime::{
-    ConfigError, Event, Hub, Identity, Limits, PublishError, Rate, Start, Subscribe,
+    ConfigError, DrainReport, Event, Hub, Identity, Limits, PublishError, Rate, Start, Subscribe,
     ws::{Message, Socket},
 };
 
@@ -35,6 +35,7 @@ pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
             limits.inbound_bytes = UNLIMITED;
             limits.message_bytes = options.max_message.unwrap_or(limits.message_bytes);
         });
+    let hub = options.times.apply(hub);
     match &options.authentication {
         Some(authentication) => hub.authentication(authentication.clone()).build(),
         None => hub.build(),
@@ -159,18 +160,14 @@ pub(crate) fn max_body(hub: &Hub) -> usize {
     hub.config().limits.event_bytes
 }
 
-/// Ready at SIGTERM or SIGINT.
-pub(crate) async fn shutdown_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// What became of the connections, as one line.
+pub(crate) fn report(report: &DrainReport) -> String {
+    serde_json::json!({
+        "closed": report.closed,
+        "forced": report.forced,
+        "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+    })
+    .to_string()
 }
 
 fn parameters(query: Option<&str>, name: &str) -> impl Iterator<Item = String> {

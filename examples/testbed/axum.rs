@@ -11,15 +11,16 @@ use axum::{
 };
 use bytes::Bytes;
 use realtime::{
-    Hub,
+    DrainReport, Hub,
     axum::{Refused, Sse, WebSocketUpgrade},
+    shutdown_signal,
     ws::Format,
 };
 use tokio::net::TcpListener;
 
 use crate::app;
 
-pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<DrainReport> {
     let router = Router::new()
         .route("/ws", get(ws))
         .route("/echo", get(echo))
@@ -30,7 +31,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
         .route("/healthz", get("ok\n"))
         .layer(DefaultBodyLimit::max(app::max_body(&hub)))
         .with_state(hub.clone());
-    realtime::axum::serve(listener, &hub, router, app::shutdown_signal()).await
+    realtime::axum::serve(listener, &hub, router, shutdown_signal(&hub)?).await
 }
 
 async fn ws(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {

@@ -6,18 +6,19 @@ use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use realtime::{
-    Hub,
+    DrainReport, Hub,
     hyper::{Body, Refused, Sse, WebSocketUpgrade},
+    shutdown_signal,
     ws::Format,
 };
 use tokio::net::TcpListener;
 
 use crate::app;
 
-pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<DrainReport> {
     let route_hub = hub.clone();
     let route = move |request| route(route_hub.clone(), request);
-    realtime::hyper::serve(listener, &hub, route, app::shutdown_signal()).await
+    realtime::hyper::serve(listener, &hub, route, shutdown_signal(&hub)?).await
 }
 
 async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {

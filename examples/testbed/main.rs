@@ -9,10 +9,17 @@ mod app;
 mod axum;
 mod hyper;
 mod options;
+mod times;
 
-use std::{error::Error, net::TcpListener, process::ExitCode};
+use std::{
+    error::Error,
+    io,
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+};
 
 use options::{Adapter, Options};
+use socket2::{Domain, Socket, Type};
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).map_err(Into::into).and_then(run) {
@@ -26,11 +33,12 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let hub = app::hub(&options)?;
-    let listener = TcpListener::bind(&options.listen)?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(&options)?;
     println!("listening on {}", listener.local_addr()?);
     if options.adapter == Adapter::Actix {
-        return actix::serve(listener, hub, options.threads);
+        let report = actix::serve(listener, hub, options.threads)?;
+        println!("{}", app::report(&report));
+        return Ok(());
     }
     let runtime = match options.threads {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
@@ -45,6 +53,23 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
             Adapter::Axum => axum::serve(listener, hub).await,
             Adapter::Hyper | Adapter::Actix => hyper::serve(listener, hub).await,
         };
-        Ok(served?)
+        println!("{}", app::report(&served?));
+        Ok(())
     })
+}
+
+/// A listener; with `--reuse-port`, other processes may listen beside it.
+fn listen(options: &Options) -> io::Result<TcpListener> {
+    let listener = if options.reuse_port {
+        let addr: SocketAddr = options.listen.parse().map_err(io::Error::other)?;
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(1024)?;
+        socket.into()
+    } else {
+        TcpListener::bind(&options.listen)?
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }

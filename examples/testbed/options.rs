@@ -4,11 +4,13 @@ use std::{str::FromStr, time::Duration};
 
 use realtime::{Authentication, OriginPolicy, Overflow, Rate, TrustedProxies, jwt::Jwt};
 
+use crate::times::{self, Times};
+
 const USAGE: &str = "usage: testbed --adapter axum|actix|hyper --listen HOST:PORT [--threads N] \
     [--overflow disconnect|drop-oldest|drop-newest|conflate] [--origin any|same|URL]… \
     [--auth jwt-hs256:SECRET [--query-token] [--first-message]] [--trusted-proxy CIDR]… \
     [--max-connections N] [--max-per-ip N] [--handshakes-per-second N] \
-    [--messages-per-second N] [--max-message BYTES]";
+    [--messages-per-second N] [--max-message BYTES] [--reuse-port]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adapter {
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) handshakes_per_second: Option<Rate>,
     pub(crate) messages_per_second: Option<Rate>,
     pub(crate) max_message: Option<usize>,
+    pub(crate) times: Times,
+    pub(crate) reuse_port: bool,
 }
 
 impl Options {
@@ -48,6 +52,8 @@ impl Options {
             handshakes_per_second: None,
             messages_per_second: None,
             max_message: None,
+            times: Times::default(),
+            reuse_port: false,
         };
         let (mut origins, mut proxies) = (Vec::new(), Vec::new());
         let (mut by_query, mut by_first_message) = (false, false);
@@ -76,7 +82,11 @@ impl Options {
                     options.messages_per_second = Some(Rate::per_second(per_second));
                 }
                 "--max-message" => options.max_message = Some(at_least_one(&flag, &value()?)?),
-                _ => return Err(format!("unknown argument {flag}; {USAGE}")),
+                "--reuse-port" => options.reuse_port = true,
+                _ if options.times.take(&flag, value)? => {}
+                _ => {
+                    return Err(format!("unknown argument {flag}; {USAGE} {}", times::USAGE));
+                }
             }
         }
         options.origin = origin(origins)?;

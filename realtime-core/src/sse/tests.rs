@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
-use std::{sync::Arc, task::Waker};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use futures_util::FutureExt;
 use realtime_testkit::sse::{Event as Seen, Parser};

@@ -36,6 +36,7 @@ pub mod authentication;
 pub mod capacity;
 pub mod chat;
 pub mod closing;
+pub mod drain;
 pub mod first_message;
 pub mod flood;
 pub mod frames;
@@ -70,7 +71,10 @@ mod recorder;
 mod served;
 mod server;
 
-use std::sync::{PoisonError, RwLock};
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use realtime_core::{Hub, HubBuilder};
 
@@ -124,6 +128,12 @@ macro_rules! conformance_tests {
                 tells_a_failed_handler,
                 outlives_a_panicking_handler,
                 gives_up_on_a_close_without_an_answer,
+            ],
+            drain: [
+                ends_every_connection_and_the_server,
+                cuts_who_stays,
+                refuses_who_comes,
+                sends_clients_away_at_a_rate,
             ],
             first_message: [
                 lets_in_by_the_first_message,
@@ -348,7 +358,9 @@ impl Suite {
     ///
     /// When the configuration is not valid.
     pub fn start_with(&self, configure: impl FnOnce(HubBuilder) -> HubBuilder) -> Served {
-        let hub = configure(Hub::builder()).build().expect("a valid configuration");
+        // What a case has left open is not to be waited for.
+        let hub = Hub::builder().drain(|drain| drain.deadline = Duration::ZERO);
+        let hub = configure(hub).build().expect("a valid configuration");
         Served::new((self.start)(hub.clone()), hub)
     }
 }

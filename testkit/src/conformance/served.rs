@@ -39,6 +39,16 @@ impl Served {
         &self.hub
     }
 
+    /// Asks the server to stop.
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+
+    /// Waits until the server has stopped.
+    pub async fn stopped(&self) {
+        wait::until("the server has stopped", || self.server.has_stopped()).await;
+    }
+
     /// The hub's counters.
     pub fn stats(&self) -> HubStats {
         self.hub.stats()

@@ -136,6 +136,14 @@ impl Server {
         self
     }
 
+    pub(super) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
