@@ -47,6 +47,11 @@ pub struct Limits {
     /// Bytes that one WebSocket connection sends, framing included. Default: 1 MiB per second and
     /// 4 MiB at once; whoever sends more is closed with 4429.
     pub inbound_bytes: Rate,
+    /// Refreshes of one WebSocket connection's identity: messages that carry a token, and polls of a
+    /// handler that refreshes. Each asks [`Authenticate`](crate::Authenticate), and then
+    /// [`Authorize`](crate::Authorize) for all that the connection follows. Default: 1 per second and
+    /// 5 at once; whoever sends more is closed with 4429.
+    pub refreshes: Rate,
     /// Bytes of one inbound WebSocket message, all fragments together. Default: 64 KiB.
     pub message_bytes: usize,
     /// Fragments of one inbound WebSocket message. Default: 1 024: a client that sends more is
@@ -75,6 +80,7 @@ impl Default for Limits {
             first_message_bytes: 8 * 1024,
             messages: Rate::per_second(256).burst(1024),
             inbound_bytes: Rate::per_second(1024 * 1024).burst(4 * 1024 * 1024),
+            refreshes: Rate::per_second(1).burst(5),
             message_bytes: 64 * 1024,
             message_fragments: 1024,
             inbox_bytes: 64 * 1024,
@@ -108,5 +114,6 @@ impl Limits {
     pub(crate) fn unpace(&mut self) {
         self.messages = Rate::per_second(u32::MAX);
         self.inbound_bytes = Rate::per_second(u32::MAX);
+        self.refreshes = Rate::per_second(u32::MAX);
     }
 }

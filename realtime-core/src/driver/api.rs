@@ -129,7 +129,8 @@ impl Socket {
     /// Refreshes the connection's identity with a token that came by a message of the application's
     /// own; see [`Authentication::first_message`](crate::Authentication::first_message) for one of
     /// ours. What the connection may do is decided anew: a topic that was subscribed by its name and is
-    /// no longer permitted closes it with 4403.
+    /// no longer permitted closes it with 4403. More often than
+    /// [`Limits::refreshes`](crate::Limits::refreshes) closes it with 4429, as messages of ours would.
     ///
     /// # Errors
     /// [`RefreshError`]: the token proves no identity, or another than the connection's. The

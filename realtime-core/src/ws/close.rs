@@ -40,7 +40,7 @@ impl CloseCode {
     pub const FORBIDDEN: Self = Self(4403);
     /// 4408: the client did not authenticate in time.
     pub const AUTHENTICATION_TIMEOUT: Self = Self(4408);
-    /// 4429: too many messages, bytes or connections.
+    /// 4429: too many messages, bytes, refreshes or connections.
     pub const TOO_FAST: Self = Self(4429);
 
     /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
@@ -144,7 +144,8 @@ pub enum CloseCause {
     /// The peer sent a message in more fragments than are allowed.
     TooManyFragments,
     /// The peer sent more than [`Limits::messages`](crate::Limits::messages) or
-    /// [`Limits::inbound_bytes`](crate::Limits::inbound_bytes) allow.
+    /// [`Limits::inbound_bytes`](crate::Limits::inbound_bytes) allow, or refreshed its identity more
+    /// often than [`Limits::refreshes`](crate::Limits::refreshes).
     TooFast,
     /// What the peer presented in a message proves no identity, for this reason.
     Unauthenticated(ByteString),

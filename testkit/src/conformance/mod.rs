@@ -180,6 +180,7 @@ macro_rules! conformance_tests {
                 hold_messages,
                 hold_bytes,
                 hold_bytes_of_a_head,
+                hold_refreshes,
             ],
             liveness: [
                 answers_pings_with_their_payload,

@@ -7,7 +7,10 @@ use crate::{
     limits::Limits,
     subscription::Permission,
     topic::TopicName,
-    ws::socket::{Change, Shared, Socket},
+    ws::{
+        close::CloseCause,
+        socket::{Change, Shared, Socket},
+    },
 };
 
 impl Session {
@@ -45,13 +48,17 @@ impl Session {
     }
 
     /// Does what the handler has asked for. However often it has refreshed, what may be followed is
-    /// decided once, when all is done.
+    /// decided once, when all is done, and it counts as one refresh.
     pub(super) fn apply_changes(&mut self, now: Instant) {
         let mut changed = false;
+        let mut has_refreshed = false;
         while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
             changed = true;
             match change {
-                Change::Identity(established) => self.refresh(*established, now),
+                Change::Identity(established) => {
+                    has_refreshed = true;
+                    self.refresh(*established, now);
+                }
                 Change::Join(joined) => self.subscription.attach(joined),
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
@@ -61,6 +68,9 @@ impl Session {
                     self.subscription.remove_pattern(&pattern);
                 }
             }
+        }
+        if has_refreshed && self.is_open() && self.is_refreshed_too_fast(now) {
+            self.fail(CloseCause::TooFast, now);
         }
         self.permit_again_if_due(now);
         // Patterns bring topics without being asked.
