@@ -30,10 +30,12 @@ use crate::{
 
 mod builder;
 mod follower;
+mod matching;
 mod table;
 
 pub use builder::HubBuilder;
-pub(crate) use follower::Follower;
+pub(crate) use follower::{Arrived, Follower};
+use matching::Matching;
 use table::Table;
 
 /// The place where events are published and subscribed to.
@@ -103,7 +105,8 @@ impl Hub {
         Publish(Ok(self.inner.broker.publish(&topic, event, now)))
     }
 
-    /// How many subscriptions a topic has on this hub; 0 for a topic that nobody has used.
+    /// How many subscriptions a topic has on this hub; 0 for a topic that nobody has used. Who follows
+    /// it by a pattern counts once its subscription has taken it in, which asks whether it may.
     ///
     /// Good for producing what costs something only while somebody listens.
     pub fn subscribers(&self, topic: &TopicName) -> usize {
@@ -185,12 +188,23 @@ impl Hub {
         Ok(topic)
     }
 
-    /// The topics that are there and that `pattern` matches, in the order of their names.
-    pub(crate) fn matching(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
-        self.inner.table.matching(pattern)
+    /// The topics that are there and that one of `patterns` matches, each once, in the order of their
+    /// names. No lock is held between two of them.
+    pub(crate) fn matching<'a>(
+        &'a self,
+        patterns: impl Iterator<Item = &'a TopicPattern>,
+    ) -> Matching<'a> {
+        self.inner.table.matching(patterns)
     }
 
-    /// Has the follower join every topic that is made from now on and that `pattern` matches.
+    /// The topics that are there and that `pattern` matches.
+    #[cfg(test)]
+    pub(crate) fn matched(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
+        self.matching(std::iter::once(pattern)).collect()
+    }
+
+    /// Has every topic that is made from now on and that `pattern` matches put into the follower's
+    /// inbox.
     pub(crate) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
         self.inner.table.follow(pattern, follower)
     }
@@ -289,12 +303,19 @@ impl Inner {
     /// looks again: the last to tell told what is.
     fn interest(&self, topic: &TopicName) {
         loop {
-            let interested = self.subscribers(topic) > 0;
+            let interested = self.is_wanted(topic);
             self.broker.interest(topic, interested);
-            if interested == (self.subscribers(topic) > 0) {
+            if interested == self.is_wanted(topic) {
                 break;
             }
         }
+    }
+
+    /// What waits in somebody's inbox is wanted too: nothing that is published to it may be missed,
+    /// should it be permitted.
+    fn is_wanted(&self, topic: &TopicName) -> bool {
+        let topic = self.table.read(|topics| topics.get(topic).cloned());
+        topic.is_some_and(|topic| topic.is_wanted())
     }
 }
 

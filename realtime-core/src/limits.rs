@@ -29,6 +29,10 @@ pub struct Limits {
     /// Topics of one subscription, its patterns and what they match included. Default: 128, since
     /// each is looked at when the subscription has nothing pending.
     pub topics_per_subscription: usize,
+    /// Patterns of one subscription. Default: 8: each is looked up in the whole table of topics when
+    /// it is followed and at every refresh of the identity, and one wide pattern mostly does what
+    /// many narrow ones would. 0 for none.
+    pub patterns_per_subscription: usize,
     /// Bytes of one event: data, name and key. Default: 64 KiB, so that no single event takes more
     /// than a sixteenth of a topic's default retention.
     pub event_bytes: usize,
@@ -74,6 +78,7 @@ impl Default for Limits {
             handshakes_per_ip: Rate::per_second(64).burst(1024),
             topics: 65_536,
             topics_per_subscription: 128,
+            patterns_per_subscription: 8,
             event_bytes: 64 * 1024,
             header_deadline: Duration::from_secs(10),
             header_bytes: 16 * 1024,

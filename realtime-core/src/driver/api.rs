@@ -40,7 +40,8 @@ impl Hub {
     /// asked whether it is permitted.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics or patterns than are
+    /// allowed.
     pub fn subscribe(&self, request: impl Into<Subscribe>) -> Result<Subscription, SubscribeError> {
         self.subscribe_at(request, now())
     }
@@ -86,7 +87,7 @@ impl Subscription {
     /// its first. Nothing changes when it is there already.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a pattern that is not valid, more topics or patterns than are allowed.
     pub fn add_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
     where
         P: TryInto<TopicPattern>,
@@ -162,7 +163,7 @@ impl Socket {
     /// on, and each one made later from its first.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a pattern that is not valid, more topics or patterns than are allowed.
     pub fn subscribe_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
     where
         P: TryInto<TopicPattern>,

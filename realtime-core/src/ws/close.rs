@@ -168,6 +168,9 @@ pub enum CloseCause {
     /// The subscription's patterns came to match more topics than
     /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription) allows.
     TooManyTopics,
+    /// The subscription was to have more patterns than
+    /// [`Limits::patterns_per_subscription`](crate::Limits::patterns_per_subscription) allows.
+    TooManyPatterns,
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -199,6 +202,7 @@ impl CloseCause {
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
             Self::TooManyTopics => "too_many_topics",
+            Self::TooManyPatterns => "too_many_patterns",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -237,6 +241,7 @@ impl CloseCause {
             Self::Overloaded => (CloseCode::TRY_AGAIN_LATER, "overloaded"),
             Self::SlowConsumer => (CloseCode::TRY_AGAIN_LATER, "slow consumer"),
             Self::TooManyTopics => (CloseCode::POLICY_VIOLATION, "too many topics"),
+            Self::TooManyPatterns => (CloseCode::POLICY_VIOLATION, "too many patterns"),
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))

@@ -9,17 +9,17 @@ use crate::{
     topic::TopicName,
     ws::{
         close::CloseCause,
-        socket::{Change, Shared, Socket},
+        socket::{Change, Counts, Shared, Socket},
     },
 };
 
 impl Session {
     /// Makes the handler's end.
     pub(in crate::ws) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.count();
+        let counts = Counts::of(&self.subscription);
         let permitted = self.subscription.permitted().clone();
         let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, limits, topics, permitted);
+        let (socket, shared) = Shared::pair(hub, limits, counts, permitted);
         shared.set_identity(self.admission.identity().cloned());
         self.shared = Some(shared);
         socket
@@ -77,7 +77,7 @@ impl Session {
         if (changed || self.subscription.patterns().next().is_some())
             && let Some(shared) = &self.shared
         {
-            shared.set_topics(self.subscription.count());
+            shared.set_counts(Counts::of(&self.subscription));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     rejection::Rejection,
     stats::add,
     subscription::{Subscribe, SubscribeError},
-    ws::{close::CloseCause, codec::Decoder, message::Message},
+    ws::{close::CloseCause, codec::Decoder, message::Message, socket::Counts},
 };
 
 /// How far the peer's identification is. Boxed where it is short-lived, since most connections have
@@ -230,7 +230,7 @@ impl Session {
         self.tell_ready();
         if let Some(shared) = &self.shared {
             shared.set_permission(self.admission.permission());
-            shared.set_topics(self.subscription.count());
+            shared.set_counts(Counts::of(&self.subscription));
         }
         Ok(())
     }
@@ -301,6 +301,7 @@ impl From<SubscribeError> for CloseCause {
         match error {
             SubscribeError::Table(_) => Self::Overloaded,
             SubscribeError::TooManyTopics { .. } => Self::TooManyTopics,
+            SubscribeError::TooManyPatterns { .. } => Self::TooManyPatterns,
             error => Self::Forbidden(Rejection::from(error).line().into()),
         }
     }

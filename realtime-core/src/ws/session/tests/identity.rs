@@ -352,3 +352,14 @@ fn refreshes_by_the_handler_are_counted_with_those_of_the_peer() {
     rig.establish("alice", None);
     assert_eq!(refresh(&mut rig, 1), [close(4429, "too fast")]);
 }
+
+#[test]
+fn who_asks_for_too_many_patterns_by_its_first_message_is_told() {
+    let mut rig = Rig::with(
+        |hub| first_message(hub).limits(|limits| limits.patterns_per_subscription = 1),
+        |request| request.subscribe(Subscribe::pattern("a.*").and_pattern("b.*")),
+    );
+    rig.presents("one");
+    rig.establish("alice", None);
+    assert_eq!(rig.written(), [close(1008, "too many patterns")]);
+}
