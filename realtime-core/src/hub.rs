@@ -137,14 +137,16 @@ impl Hub {
     /// What happened so far.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.inner.counters.snapshot();
-        let topics: Vec<_> = self.inner.table.read(|topics| topics.values().cloned().collect());
-        stats.topics = topics.len() as u64;
         stats.identities = self.inner.permits.subjects() as u64;
-        for topic in topics {
-            let (bytes, lag) = topic.gauge();
-            stats.retained_bytes += bytes;
-            stats.max_lag = stats.max_lag.max(lag);
-        }
+        // Nobody may hold a topic for this: it would stay if its last subscriber left just then.
+        self.inner.table.read(|topics| {
+            stats.topics = topics.len() as u64;
+            for topic in topics.values() {
+                let (bytes, lag) = topic.gauge();
+                stats.retained_bytes += bytes;
+                stats.max_lag = stats.max_lag.max(lag);
+            }
+        });
         stats
     }
 
@@ -242,6 +244,11 @@ impl Hub {
         self.inner.table.removed_through()
     }
 
+    /// Whether a topic has subscribers, or waits for some to take it in.
+    pub(crate) fn is_wanted(&self, topic: &TopicName) -> bool {
+        self.inner.is_wanted(topic)
+    }
+
     /// Tells the broker that a topic has got its first subscriber or lost its last.
     pub(crate) fn interest(&self, topic: &TopicName) {
         self.inner.interest(topic);
@@ -249,11 +256,11 @@ impl Hub {
 
     /// Forgets a topic that a subscriber has left, if nothing is in it and nobody asked for it: names
     /// that were only ever subscribed to leave nothing behind.
-    pub(crate) fn left(&self, topic: &Arc<Fanout>) {
-        if topic.with(|state| state.log.is_blank()) {
-            let wakers = self.inner.table.retire([topic].into_iter(), 1, |log| log.is_blank());
-            Wakeups::new(wakers).wake();
-        }
+    ///
+    /// The caller holds it no longer: of several that leave at once, the last one finds it free.
+    pub(crate) fn left(&self, topic: &TopicName) {
+        let wakers = self.inner.table.forget_blank(topic);
+        Wakeups::new(wakers).wake();
     }
 
     /// A permit for one more connection of `client`.
@@ -295,8 +302,7 @@ impl Inner {
     }
 
     fn subscribers(&self, topic: &TopicName) -> usize {
-        let topic = self.table.read(|topics| topics.get(topic).cloned());
-        topic.map_or(0, |topic| topic.members())
+        self.table.read(|topics| topics.get(topic).map_or(0, |topic| topic.members()))
     }
 
     /// Two of these may overlap, and no lock is held over the broker's code. So whoever has told
@@ -314,8 +320,7 @@ impl Inner {
     /// What waits in somebody's inbox is wanted too: nothing that is published to it may be missed,
     /// should it be permitted.
     fn is_wanted(&self, topic: &TopicName) -> bool {
-        let topic = self.table.read(|topics| topics.get(topic).cloned());
-        topic.is_some_and(|topic| topic.is_wanted())
+        self.table.read(|topics| topics.get(topic).is_some_and(|topic| topic.is_wanted()))
     }
 }
 

@@ -172,6 +172,25 @@ impl Table {
         wakers
     }
 
+    /// Removes a topic in which nothing is and that nobody asked for.
+    pub(super) fn forget_blank(&self, name: &TopicName) -> Vec<Waker> {
+        let is_blank = |topic: &Arc<Fanout>| topic.with(|state| state.log.is_blank());
+        if !self.read(|topics| topics.get(name).is_some_and(is_blank)) {
+            return Vec::new();
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wakers = Vec::new();
+        let goes = topics
+            .by_name
+            .get(name)
+            .is_some_and(|topic| self.let_go(topic, 1, |log| log.is_blank(), &mut wakers));
+        if goes {
+            topics.by_name.remove(name);
+            topics.in_order.remove(name);
+        }
+        wakers
+    }
+
     /// Removes topics that nobody waits for and whose events are past their age. The next sweep is
     /// due when the table has doubled, so that sweeping costs a constant per topic made.
     fn sweep(&self, topics: &mut Topics, now: Instant, wakers: &mut Vec<Waker>) {

@@ -147,8 +147,8 @@ impl Hub {
 
     /// Lets go of a topic that was in an inbox, and is not taken in.
     pub(super) fn let_go(&self, waiting: Waiting) {
-        let fanout = Arc::clone(waiting.fanout());
+        let topic = waiting.fanout().topic().clone();
         drop(waiting);
-        self.left_by_one(&fanout);
+        self.left_by_one(&topic);
     }
 }

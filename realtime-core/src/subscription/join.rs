@@ -39,7 +39,7 @@ impl Hub {
             match self.topic(name, now) {
                 Ok(topic) => named.push(topic),
                 Err(full) => {
-                    named.iter().for_each(|topic| self.left(topic));
+                    self.leave_unused(named);
                     return Err(full.into());
                 }
             }
@@ -59,7 +59,7 @@ impl Hub {
         let matched = match self.find(patterns, room, Some(now), is_new) {
             Ok(matched) => matched,
             Err(error) => {
-                named.iter().for_each(|topic| self.left(topic));
+                self.leave_unused(named);
                 return Err(error);
             }
         };
@@ -209,17 +209,24 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, member: Membership) {
-        let fanout = Arc::clone(member.fanout());
+        let topic = member.fanout().topic().clone();
         drop(member);
-        self.left_by_one(&fanout);
+        self.left_by_one(&topic);
+    }
+
+    /// Lets go of topics that were to be subscribed to.
+    fn leave_unused(&self, topics: Vec<Arc<Fanout>>) {
+        let names: Vec<_> = topics.iter().map(|topic| topic.topic().clone()).collect();
+        drop(topics);
+        names.iter().for_each(|name| self.left(name));
     }
 
     /// Does what is due when somebody wants a topic no longer.
-    pub(super) fn left_by_one(&self, fanout: &Arc<Fanout>) {
-        if !fanout.is_wanted() {
-            self.interest(fanout.topic());
+    pub(super) fn left_by_one(&self, topic: &TopicName) {
+        if !self.is_wanted(topic) {
+            self.interest(topic);
         }
-        self.left(fanout);
+        self.left(topic);
     }
 }
 
