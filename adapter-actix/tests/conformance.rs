@@ -64,9 +64,10 @@ mod over_tls {
         Server::on_thread(move |listener, stop| {
             System::new().block_on(async move {
                 let addr = listener.local_addr().expect("an address");
+                let app_hub = hub.clone();
                 let http = move || {
                     let config = AppConfig::__priv_test_new(true, addr.to_string(), addr);
-                    let app = App::new().app_data(Data::new(hub.clone())).configure(router);
+                    let app = App::new().app_data(Data::new(app_hub.clone())).configure(router);
                     HttpService::build()
                         .client_disconnect_timeout(Default::default())
                         .h1_allow_half_closed(false)

@@ -200,8 +200,14 @@ impl AuthenticateError {
 /// It is asked when a connection subscribes, when a pattern comes to match a topic, for every
 /// [`Socket::publish`](crate::ws::Socket::publish), and for all of a connection's topics when its
 /// identity is refreshed. Nothing is asked again when only your data changes: for that there is
-/// [`Hub::disconnect`](crate::Hub::disconnect). It must not panic and must not block: load what it needs in [`Authenticate`], into
-/// [`Identity::with`]. A closure is one: `|identity: Option<&Identity>, action, topic| …`.
+/// [`Hub::disconnect`](crate::Hub::disconnect).
+///
+/// Following a pattern asks for each topic of the hub that it matches, until more are permitted than
+/// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription): for `>` and somebody
+/// who may have little, up to [`Limits::topics`](crate::Limits::topics) times. Nothing in the hub is
+/// held up meanwhile, but the connection's thread is, so be quick, and let clients choose among patterns
+/// with a prefix of theirs. It must not panic and must not block: load what it needs in
+/// [`Authenticate`], into [`Identity::with`]. A closure is one: `|identity: Option<&Identity>, action, topic| …`.
 pub trait Authorize: Send + Sync + 'static {
     /// Whether `identity`, `None` for a connection without, may do `action` with `topic`.
     fn authorize(&self, identity: Option<&Identity>, action: Action, topic: &TopicName) -> bool;

@@ -35,9 +35,10 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`BrokerError::Unavailable`].
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published;
 
-    /// Tells that this instance has its first subscriber to `topic`, or has lost its last. Calls may
-    /// overlap and repeat what was told; the last one tells what is. Defaults to nothing, for
-    /// brokers that deliver everything.
+    /// Tells that this instance has its first subscriber to `topic`, or has lost its last. Who follows
+    /// it by a pattern is one from when the topic is made until it turns out that it is not permitted.
+    /// Calls may overlap and repeat what was told; the last one tells what is. Defaults to nothing,
+    /// for brokers that deliver everything.
     fn interest(&self, topic: &TopicName, interested: bool) {
         let _ = (topic, interested);
     }

@@ -152,6 +152,7 @@ impl Config {
             ("limits.handshakes_per_ip", limits.handshakes_per_ip),
             ("limits.messages", limits.messages),
             ("limits.inbound_bytes", limits.inbound_bytes),
+            ("limits.refreshes", limits.refreshes),
         ];
         if let Some((field, _)) = rates.iter().find(|(_, rate)| rate.is_zero()) {
             return Err(ConfigError::Zero { field });

@@ -32,6 +32,8 @@ pub(crate) struct Fanout {
     last_sequence: AtomicU64,
     /// Whether it has left the table: nothing will be appended any more. Set under the lock.
     retired: AtomicBool,
+    /// Which topic of its table it is, in the order in which they were made.
+    number: u64,
     state: Mutex<State>,
 }
 
@@ -40,6 +42,8 @@ pub(crate) struct Fanout {
 pub(crate) struct State {
     pub(crate) log: Log,
     slots: Slab<Slot>,
+    /// In how many inboxes of patterns it waits.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -52,13 +56,20 @@ struct Slot {
 }
 
 impl Fanout {
-    pub(crate) fn new(topic: TopicName, retention: Retention, evicted_through: u64) -> Self {
+    pub(crate) fn new(
+        topic: TopicName,
+        retention: Retention,
+        evicted_through: u64,
+        number: u64,
+    ) -> Self {
         Self {
             last_sequence: AtomicU64::new(evicted_through),
             retired: AtomicBool::new(false),
+            number,
             state: Mutex::new(State {
                 log: Log::new(topic.clone(), retention, evicted_through),
                 slots: Slab::new(),
+                waiting: 0,
             }),
             topic,
         }
@@ -66,6 +77,11 @@ impl Fanout {
 
     pub(crate) fn topic(&self) -> &TopicName {
         &self.topic
+    }
+
+    /// Which topic of its table it is, in the order in which they were made.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn last_sequence(&self) -> u64 {
@@ -105,8 +121,8 @@ impl Fanout {
         look(&mut self.lock())
     }
 
-    /// Adds a subscriber whose cursor `place` makes, and tells whether it is the only one. The topic
-    /// is kept for it if it is `pinned`.
+    /// Adds a subscriber whose cursor `place` makes, and tells whether nobody wanted the topic before.
+    /// The topic is kept for it if it is `pinned`.
     pub(crate) fn join(
         self: &Arc<Self>,
         pinned: bool,
@@ -115,13 +131,22 @@ impl Fanout {
         let mut state = self.lock();
         let cursor = place(&mut state.log);
         let slot = Slot { cursor, parked: None, wake_past: Mark::default(), pinned };
+        let is_first = !state.is_wanted();
         let slot = state.slots.insert(slot);
-        (Membership { fanout: Arc::clone(self), slot }, state.slots.len() == 1)
+        (Membership { fanout: Arc::clone(self), slot }, is_first)
     }
 
-    /// Retires the topic if `is_over` says so of its log, nobody holds it but its subscribers and
-    /// `held` others, and these subscribers follow it by pattern and have taken everything. Returns
-    /// whom to wake, to let go of it.
+    /// Has the topic wait in an inbox, and tells whether nobody wanted it before.
+    pub(crate) fn wait(self: &Arc<Self>) -> (Waiting, bool) {
+        let mut state = self.lock();
+        let is_first = !state.is_wanted();
+        state.waiting += 1;
+        (Waiting { fanout: Arc::clone(self) }, is_first)
+    }
+
+    /// Retires the topic if `is_over` says so of its log, nobody holds it but its subscribers,
+    /// inboxes and `held` others, these subscribers follow it by pattern and have taken everything,
+    /// and nothing was published that is to wait in an inbox. Returns whom to wake, to let go of it.
     ///
     /// The caller holds the table's lock, which everybody else needs to get hold of a topic.
     pub(crate) fn retire(
@@ -130,10 +155,12 @@ impl Fanout {
         is_over: impl FnOnce(&mut Log) -> bool,
     ) -> Option<Vec<Waker>> {
         let mut state = self.lock();
-        let State { log, slots } = &mut *state;
-        let is_held = Arc::strong_count(self) > held + slots.len();
+        let State { log, slots, waiting } = &mut *state;
+        let is_held = Arc::strong_count(self) > held + slots.len() + *waiting;
+        let is_to_wait = *waiting > 0 && log.head().index > 0;
         let waited_for = |slot: &Slot| slot.pinned || !slot.cursor.is_at_end(log);
-        if is_held || slots.iter().any(|(_, slot)| waited_for(slot)) || !is_over(log) {
+        let is_wanted = is_to_wait || slots.iter().any(|(_, slot)| waited_for(slot));
+        if is_held || is_wanted || !is_over(log) {
             return None;
         }
         self.retired.store(true, Ordering::Release);
@@ -151,6 +178,11 @@ impl Fanout {
         self.lock().slots.len()
     }
 
+    /// Whether it has subscribers, or waits for some to take it in.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.lock().is_wanted()
+    }
+
     /// Room for subscribers.
     #[cfg(test)]
     pub(crate) fn slots_capacity(&self) -> usize {
@@ -166,6 +198,12 @@ impl Fanout {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl State {
+    fn is_wanted(&self) -> bool {
+        self.waiting > 0 || !self.slots.is_empty()
     }
 }
 
@@ -207,7 +245,7 @@ impl Membership {
     /// Looks at the log and at this member's cursor under the topic's lock.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Log, &mut Cursor) -> R) -> R {
         let mut state = self.fanout.lock();
-        let State { log, slots } = &mut *state;
+        let State { log, slots, .. } = &mut *state;
         look(log, &mut slots[self.slot].cursor)
     }
 
@@ -219,7 +257,7 @@ impl Membership {
         wake_past: impl FnOnce(&Log, &Cursor) -> Mark,
     ) -> bool {
         let mut state = self.fanout.lock();
-        let State { log, slots } = &mut *state;
+        let State { log, slots, .. } = &mut *state;
         let slot = &mut slots[self.slot];
         let past = wake_past(log, &slot.cursor);
         let head = log.head();
@@ -245,6 +283,25 @@ impl Drop for Membership {
             slot
         };
         drop(slot);
+    }
+}
+
+/// A topic in an inbox, until it is dropped: what is published to it keeps it in the table, so that
+/// whoever takes it in can join it from its first event on.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    fanout: Arc<Fanout>,
+}
+
+impl Waiting {
+    pub(crate) fn fanout(&self) -> &Arc<Fanout> {
+        &self.fanout
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.fanout.lock().waiting -= 1;
     }
 }
 

@@ -31,10 +31,12 @@ use crate::{
 
 mod builder;
 mod follower;
+mod matching;
 mod table;
 
 pub use builder::HubBuilder;
-pub(crate) use follower::Follower;
+pub(crate) use follower::{Arrived, Follower};
+use matching::Matching;
 use table::Table;
 
 /// The place where events are published and subscribed to.
@@ -107,7 +109,8 @@ impl Hub {
         Publish(Ok(self.inner.broker.publish(&topic, event, now)))
     }
 
-    /// How many subscriptions a topic has on this hub; 0 for a topic that nobody has used.
+    /// How many subscriptions a topic has on this hub; 0 for a topic that nobody has used. Who follows
+    /// it by a pattern counts once its subscription has taken it in, which asks whether it may.
     ///
     /// Good for producing what costs something only while somebody listens.
     pub fn subscribers(&self, topic: &TopicName) -> usize {
@@ -139,15 +142,17 @@ impl Hub {
     /// What happened so far.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.inner.counters.snapshot();
-        let topics: Vec<_> = self.inner.table.read(|topics| topics.values().cloned().collect());
-        stats.topics = topics.len() as u64;
         stats.sockets = self.inner.permits.sockets();
         stats.identities = self.inner.permits.subjects() as u64;
-        for topic in topics {
-            let (bytes, lag) = topic.gauge();
-            stats.retained_bytes += bytes;
-            stats.max_lag = stats.max_lag.max(lag);
-        }
+        // Nobody may hold a topic for this: it would stay if its last subscriber left just then.
+        self.inner.table.read(|topics| {
+            stats.topics = topics.len() as u64;
+            for topic in topics.values() {
+                let (bytes, lag) = topic.gauge();
+                stats.retained_bytes += bytes;
+                stats.max_lag = stats.max_lag.max(lag);
+            }
+        });
         stats
     }
 
@@ -205,12 +210,23 @@ impl Hub {
         Ok(topic)
     }
 
-    /// The topics that are there and that `pattern` matches, in the order of their names.
-    pub(crate) fn matching(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
-        self.inner.table.matching(pattern)
+    /// The topics that are there and that one of `patterns` matches, each once, in the order of their
+    /// names. No lock is held between two of them.
+    pub(crate) fn matching<'a>(
+        &'a self,
+        patterns: impl Iterator<Item = &'a TopicPattern>,
+    ) -> Matching<'a> {
+        self.inner.table.matching(patterns)
     }
 
-    /// Has the follower join every topic that is made from now on and that `pattern` matches.
+    /// The topics that are there and that `pattern` matches.
+    #[cfg(test)]
+    pub(crate) fn matched(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
+        self.matching(std::iter::once(pattern)).collect()
+    }
+
+    /// Has every topic that is made from now on and that `pattern` matches put into the follower's
+    /// inbox.
     pub(crate) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
         self.inner.table.follow(pattern, follower)
     }
@@ -248,6 +264,11 @@ impl Hub {
         self.inner.table.removed_through()
     }
 
+    /// Whether a topic has subscribers, or waits for some to take it in.
+    pub(crate) fn is_wanted(&self, topic: &TopicName) -> bool {
+        self.inner.is_wanted(topic)
+    }
+
     /// Tells the broker that a topic has got its first subscriber or lost its last.
     pub(crate) fn interest(&self, topic: &TopicName) {
         self.inner.interest(topic);
@@ -255,11 +276,11 @@ impl Hub {
 
     /// Forgets a topic that a subscriber has left, if nothing is in it and nobody asked for it: names
     /// that were only ever subscribed to leave nothing behind.
-    pub(crate) fn left(&self, topic: &Arc<Fanout>) {
-        if topic.with(|state| state.log.is_blank()) {
-            let wakers = self.inner.table.retire([topic].into_iter(), 1, |log| log.is_blank());
-            Wakeups::new(wakers).wake();
-        }
+    ///
+    /// The caller holds it no longer: of several that leave at once, the last one finds it free.
+    pub(crate) fn left(&self, topic: &TopicName) {
+        let wakers = self.inner.table.forget_blank(topic);
+        Wakeups::new(wakers).wake();
     }
 
     /// A permit for one more connection of `client`.
@@ -301,20 +322,25 @@ impl Inner {
     }
 
     fn subscribers(&self, topic: &TopicName) -> usize {
-        let topic = self.table.read(|topics| topics.get(topic).cloned());
-        topic.map_or(0, |topic| topic.members())
+        self.table.read(|topics| topics.get(topic).map_or(0, |topic| topic.members()))
     }
 
     /// Two of these may overlap, and no lock is held over the broker's code. So whoever has told
     /// looks again: the last to tell told what is.
     fn interest(&self, topic: &TopicName) {
         loop {
-            let interested = self.subscribers(topic) > 0;
+            let interested = self.is_wanted(topic);
             self.broker.interest(topic, interested);
-            if interested == (self.subscribers(topic) > 0) {
+            if interested == self.is_wanted(topic) {
                 break;
             }
         }
+    }
+
+    /// What waits in somebody's inbox is wanted too: nothing that is published to it may be missed,
+    /// should it be permitted.
+    fn is_wanted(&self, topic: &TopicName) -> bool {
+        self.table.read(|topics| topics.get(topic).is_some_and(|topic| topic.is_wanted()))
     }
 }
 

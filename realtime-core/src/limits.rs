@@ -55,6 +55,10 @@ pub struct Limits {
     /// Topics of one subscription, its patterns and what they match included. Default: 128, since
     /// each is looked at when the subscription has nothing pending.
     pub topics_per_subscription: usize,
+    /// Patterns of one subscription. Default: 8: each is looked up in the whole table of topics when
+    /// it is followed and at every refresh of the identity, and one wide pattern mostly does what
+    /// many narrow ones would. 0 for none.
+    pub patterns_per_subscription: usize,
     /// Bytes of one event: data, name and key. Default: 64 KiB, so that no single event takes more
     /// than a sixteenth of a topic's default retention.
     pub event_bytes: usize,
@@ -100,6 +104,11 @@ pub struct Limits {
     /// Bytes that one WebSocket connection sends, framing included. Default: 1 MiB per second and
     /// 4 MiB at once; whoever sends more is closed with 4429.
     pub inbound_bytes: Rate,
+    /// Refreshes of one WebSocket connection's identity: messages that carry a token, and polls of a
+    /// handler that refreshes. Each asks [`Authenticate`](crate::Authenticate), and then
+    /// [`Authorize`](crate::Authorize) for all that the connection follows. Default: 1 per second and
+    /// 5 at once; whoever sends more is closed with 4429.
+    pub refreshes: Rate,
     /// Bytes of one inbound WebSocket message, all fragments together. Default: 64 KiB.
     pub message_bytes: usize,
     /// Fragments of one inbound WebSocket message. Default: 1 024: a client that sends more is
@@ -125,6 +134,7 @@ impl Default for Limits {
             handshakes_per_ip: Rate::per_second(64).burst(1024),
             topics: 65_536,
             topics_per_subscription: 128,
+            patterns_per_subscription: 8,
             event_bytes: 64 * 1024,
             header_deadline: Duration::from_secs(10),
             write_deadline: Duration::from_secs(10),
@@ -136,6 +146,7 @@ impl Default for Limits {
             first_message_bytes: 8 * 1024,
             messages: Rate::per_second(256).burst(1024),
             inbound_bytes: Rate::per_second(1024 * 1024).burst(4 * 1024 * 1024),
+            refreshes: Rate::per_second(1).burst(5),
             message_bytes: 64 * 1024,
             message_fragments: 1024,
             inbox_bytes: 64 * 1024,
@@ -169,5 +180,6 @@ impl Limits {
     pub(crate) fn unpace(&mut self) {
         self.messages = Rate::per_second(u32::MAX);
         self.inbound_bytes = Rate::per_second(u32::MAX);
+        self.refreshes = Rate::per_second(u32::MAX);
     }
 }

@@ -89,7 +89,8 @@ impl From<SubscribeError> for Rejection {
         match error {
             SubscribeError::Topic(_)
             | SubscribeError::Pattern(_)
-            | SubscribeError::TooManyTopics { .. } => Self::new(400, error.to_string()),
+            | SubscribeError::TooManyTopics { .. }
+            | SubscribeError::TooManyPatterns { .. } => Self::new(400, error.to_string()),
             SubscribeError::Forbidden { .. } => Self::new(403, error.to_string()),
             SubscribeError::Table(_) => {
                 Self::new(503, error.to_string()).with_header("retry-after", "5")

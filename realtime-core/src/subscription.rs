@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod delivery;
+mod followed;
 mod join;
 mod patterns;
 mod permission;
@@ -25,8 +26,8 @@ mod request;
 
 use delivery::TakeDeliveries;
 pub use delivery::{Delivery, Disconnected, Gap, Reset, ResetReason};
-use patterns::Followed;
-pub(crate) use patterns::Following;
+use followed::Followed;
+pub(crate) use followed::Following;
 pub(crate) use permission::{Permission, Permitted};
 pub use request::{Start, Subscribe, SubscribeError};
 
@@ -54,7 +55,7 @@ pub struct Subscription {
 /// What a subscription has that follows patterns, may not follow everything, or has ended.
 #[derive(Debug, Default)]
 struct Extra {
-    followed: Vec<Followed>,
+    followed: Option<Followed>,
     permitted: Permitted,
     /// What [`Hub::retired`] said when topics that have left the table were last looked for.
     retired_seen: u64,
@@ -152,7 +153,7 @@ impl Subscription {
 
     /// Topics and patterns.
     pub(crate) fn count(&self) -> usize {
-        self.topics.len() + self.followed().len()
+        self.topics.len() + self.patterns().count()
     }
 
     /// Takes what is there at the time `now` into `out`, at most `max` items, in order.
@@ -219,7 +220,7 @@ impl Subscription {
                 }
                 self.park(cx, |log, cursor| cursor.limit_mark(log, &limit))
             } else {
-                self.park_inboxes(cx.waker())
+                self.park_inbox(cx.waker())
             };
             if is_parked {
                 return Poll::Pending;
@@ -355,11 +356,11 @@ impl Subscription {
         taken.is_some()
     }
 
-    /// Parks on every topic and pattern; false when a topic has grown past its mark meanwhile, or
+    /// Parks on every topic and the inbox; false when a topic has grown past its mark meanwhile, or
     /// has come.
     fn park(&self, cx: &Context<'_>, wake_past: impl Fn(&Log, &Cursor) -> Mark) -> bool {
         self.topics.iter().all(|topic| topic.member.park(cx.waker(), &wake_past))
-            && self.park_inboxes(cx.waker())
+            && self.park_inbox(cx.waker())
     }
 
     fn gap(&self, topic: TopicName, missed: Missed) -> Gap {

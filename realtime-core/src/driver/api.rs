@@ -40,7 +40,8 @@ impl Hub {
     /// asked whether it is permitted.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a topic name or a pattern that is not valid, more topics or patterns than are
+    /// allowed.
     pub fn subscribe(&self, request: impl Into<Subscribe>) -> Result<Subscription, SubscribeError> {
         self.subscribe_at(request, now())
     }
@@ -86,7 +87,7 @@ impl Subscription {
     /// its first. Nothing changes when it is there already.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a pattern that is not valid, more topics or patterns than are allowed.
     pub fn add_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
     where
         P: TryInto<TopicPattern>,
@@ -129,8 +130,9 @@ impl Socket {
     /// Refreshes the connection's identity with a token that came by a message of the application's
     /// own; see [`Authentication::first_message`](crate::Authentication::first_message) for one of
     /// ours. A connection without an identity gets one, which then counts for limits and
-    /// [`Hub::disconnect`] before this comes back. What the connection may do is decided anew: a topic that was subscribed by its name and is
-    /// no longer permitted closes it with 4403.
+    /// [`Hub::disconnect`] before this comes back. What the connection may do is decided anew: a topic
+    /// that was subscribed by its name and is no longer permitted closes it with 4403. More often than
+    /// [`Limits::refreshes`](crate::Limits::refreshes) closes it with 4429, as messages of ours would.
     ///
     /// # Errors
     /// [`RefreshError`]: the token proves no identity, or another than the connection's, or the
@@ -163,7 +165,7 @@ impl Socket {
     /// on, and each one made later from its first.
     ///
     /// # Errors
-    /// [`SubscribeError`]: a pattern that is not valid, more topics than are allowed.
+    /// [`SubscribeError`]: a pattern that is not valid, more topics or patterns than are allowed.
     pub fn subscribe_pattern<P>(&mut self, pattern: P) -> Result<(), SubscribeError>
     where
         P: TryInto<TopicPattern>,

@@ -1,17 +1,17 @@
-//! The inbox of a pattern that is followed: topics that were made since.
+//! The inbox of a subscription that follows patterns: topics that were made since.
 
 use std::{
     sync::{Arc, Mutex},
     task::Waker,
 };
 
-use crate::{
-    cursor::Cursor,
-    fanout::{Fanout, Membership, keep, lock},
-};
+use crate::fanout::{Fanout, Waiting, keep, lock};
 
-/// Who follows a pattern: the hub joins new topics on its behalf, so that not even their first event
-/// is missed.
+/// Who follows patterns: the hub puts new topics here before anything is published to them, so that
+/// not even their first event is missed.
+///
+/// They are not joined yet: whether they may be followed is asked by whoever takes them out, where no
+/// lock is held.
 #[derive(Debug)]
 pub(crate) struct Follower {
     inbox: Mutex<Inbox>,
@@ -28,15 +28,20 @@ struct Inbox {
 /// What has come into an inbox.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
-    /// Topics, joined from their first event on.
-    pub(crate) members: Vec<Membership>,
-    /// Whether there were more.
-    pub(crate) overflowed: bool,
+    /// Topics, in the order in which they were made.
+    pub(crate) topics: Vec<Waiting>,
+    /// The number of the first one that did not fit.
+    pub(crate) missing_from: Option<u64>,
 }
 
 impl Arrived {
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && !self.overflowed
+        self.topics.is_empty() && self.missing_from.is_none()
+    }
+
+    /// Whether it has had `topic`, which is the newest one.
+    fn has(&self, topic: &Arc<Fanout>) -> bool {
+        self.topics.last().is_some_and(|last| Arc::ptr_eq(last.fanout(), topic))
     }
 }
 
@@ -45,17 +50,20 @@ impl Follower {
         Arc::new(Self { inbox: Mutex::default(), max })
     }
 
-    /// Joins a topic that is being made. Returns whom to wake, and whether it is the topic's first
-    /// subscriber.
+    /// Takes a topic that is being made, once however many patterns of this follower match it.
+    /// Returns whom to wake, and whether nobody wanted the topic before.
     pub(super) fn offer(&self, topic: &Arc<Fanout>) -> (Option<Waker>, bool) {
         let mut inbox = lock(&self.inbox);
+        let arrived = &mut inbox.arrived;
         let mut is_first = false;
-        if inbox.arrived.members.len() < self.max {
-            let (member, first) = topic.join(false, |log| Cursor::new(log.head(), log.head()));
-            inbox.arrived.members.push(member);
+        if arrived.has(topic) {
+            return (None, false);
+        } else if arrived.topics.len() < self.max {
+            let (waiting, first) = topic.wait();
+            arrived.topics.push(waiting);
             is_first = first;
         } else {
-            inbox.arrived.overflowed = true;
+            arrived.missing_from.get_or_insert(topic.number());
         }
         (inbox.parked.take(), is_first)
     }

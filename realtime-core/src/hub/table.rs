@@ -1,7 +1,7 @@
 //! The table of topics, who follows them by pattern, and what is known of those that have gone.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use super::follower::Follower;
+use super::{follower::Follower, matching::Matching};
 use crate::{
     broker::DeliverError,
     fanout::{Fanout, lock},
@@ -24,8 +24,8 @@ use crate::{
 /// Below this size the table is not swept.
 pub(super) const SWEEP_FLOOR: usize = 1024;
 
-/// Topics by name. Locks are taken in the order of the fields, and a topic's or an inbox's after
-/// them; no user code runs under any.
+/// Topics by name. Locks are taken in the order of the fields, after them an inbox's, and a topic's
+/// last; no user code runs under any.
 #[derive(Debug)]
 pub(super) struct Table {
     topics: RwLock<Topics>,
@@ -39,8 +39,13 @@ pub(super) struct Table {
 }
 
 #[derive(Debug)]
-struct Topics {
-    by_name: HashMap<TopicName, Arc<Fanout>>,
+pub(super) struct Topics {
+    pub(super) by_name: HashMap<TopicName, Arc<Fanout>>,
+    /// The same names, for patterns: what has their prefix stands together, and a name says where to
+    /// go on. Who knows a topic's name needs the other one only, so it costs when a topic is made.
+    pub(super) in_order: BTreeSet<TopicName>,
+    /// How many have been made.
+    made: u64,
     /// The size of the table at which topics that nobody uses are looked for.
     sweep_at: usize,
 }
@@ -51,14 +56,19 @@ pub(super) struct Made {
     pub(super) topic: Arc<Fanout>,
     /// Followers of a topic that was made, or has gone.
     pub(super) wakers: Vec<Waker>,
-    /// Whether it was made with subscribers, so that the broker is to be told.
+    /// Whether it was made for somebody's inbox, so that the broker is to be told.
     pub(super) is_followed: bool,
 }
 
 impl Table {
     pub(super) fn new(max: usize, retention: Retention) -> Self {
         Self {
-            topics: RwLock::new(Topics { by_name: HashMap::new(), sweep_at: SWEEP_FLOOR }),
+            topics: RwLock::new(Topics {
+                by_name: HashMap::new(),
+                in_order: BTreeSet::new(),
+                made: 0,
+                sweep_at: SWEEP_FLOOR,
+            }),
             patterns: Mutex::default(),
             watermarks: Watermarks::default(),
             retired: AtomicU64::new(0),
@@ -68,10 +78,15 @@ impl Table {
     }
 
     pub(super) fn read<R>(&self, read: impl FnOnce(&HashMap<TopicName, Arc<Fanout>>) -> R) -> R {
-        read(&self.topics.read().unwrap_or_else(PoisonError::into_inner).by_name)
+        self.look(|topics| read(&topics.by_name))
     }
 
-    /// The topic `name`, made if it is not there, with everybody joined who follows it by pattern.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Topics) -> R) -> R {
+        look(&self.topics.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The topic `name`, made if it is not there, and put into the inbox of everybody who follows it
+    /// by pattern.
     pub(super) fn get_or_make(&self, name: &TopicName, now: Instant) -> Result<Made, DeliverError> {
         let there = |topic: &Arc<Fanout>| Made {
             topic: Arc::clone(topic),
@@ -94,7 +109,9 @@ impl Table {
             return Err(DeliverError::TooManyTopics { max: self.max });
         }
         let evicted_through = self.watermarks.get(name);
-        let topic = Arc::new(Fanout::new(name.clone(), self.retention, evicted_through));
+        topics.made += 1;
+        let fanout = Fanout::new(name.clone(), self.retention, evicted_through, topics.made);
+        let topic = Arc::new(fanout);
         let mut is_followed = false;
         // Before anybody can find it and append to it.
         lock(&self.patterns).for_each_match(name, |follower| {
@@ -103,10 +120,12 @@ impl Table {
             is_followed |= is_first;
         });
         topics.by_name.insert(name.clone(), Arc::clone(&topic));
+        topics.in_order.insert(name.clone());
         Ok(Made { topic, wakers, is_followed })
     }
 
-    /// Has the follower join every topic that is made from now on and that `pattern` matches.
+    /// Has every topic that is made from now on and that `pattern` matches put into the follower's
+    /// inbox.
     pub(super) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
         lock(&self.patterns).insert(pattern, follower)
     }
@@ -124,16 +143,12 @@ impl Table {
         patterns.is_empty() && patterns.nodes() == 1
     }
 
-    /// The topics in the table that `pattern` matches, in the order of their names.
-    pub(super) fn matching(&self, pattern: &TopicPattern) -> Vec<Arc<Fanout>> {
-        let prefix = pattern.prefix();
-        let matches = |name: &TopicName| name.as_str().starts_with(prefix) && pattern.matches(name);
-        let mut found: Vec<_> = self.read(|topics| {
-            let found = topics.iter().filter(|(name, _)| matches(name));
-            found.map(|(_, topic)| Arc::clone(topic)).collect()
-        });
-        found.sort_unstable_by(|a, b| a.topic().cmp(b.topic()));
-        found
+    /// The topics in the table that one of `patterns` matches, each once, in the order of their names.
+    pub(super) fn matching<'a>(
+        &'a self,
+        patterns: impl Iterator<Item = &'a TopicPattern>,
+    ) -> Matching<'a> {
+        Matching::new(self, patterns)
     }
 
     /// Removes topics out of `idle` that nobody waits for and whose events are past their age.
@@ -151,7 +166,27 @@ impl Table {
                 topics.by_name.get(topic.topic()).is_some_and(|it| Arc::ptr_eq(it, topic));
             if is_ours && self.let_go(topic, 1 + held, &is_over, &mut wakers) {
                 topics.by_name.remove(topic.topic());
+                topics.in_order.remove(topic.topic());
             }
+        }
+        wakers
+    }
+
+    /// Removes a topic in which nothing is and that nobody asked for.
+    pub(super) fn forget_blank(&self, name: &TopicName) -> Vec<Waker> {
+        let is_blank = |topic: &Arc<Fanout>| topic.with(|state| state.log.is_blank());
+        if !self.read(|topics| topics.get(name).is_some_and(is_blank)) {
+            return Vec::new();
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wakers = Vec::new();
+        let goes = topics
+            .by_name
+            .get(name)
+            .is_some_and(|topic| self.let_go(topic, 1, |log| log.is_blank(), &mut wakers));
+        if goes {
+            topics.by_name.remove(name);
+            topics.in_order.remove(name);
         }
         wakers
     }
@@ -161,7 +196,14 @@ impl Table {
     fn sweep(&self, topics: &mut Topics, now: Instant, wakers: &mut Vec<Waker>) {
         let is_over = |log: &mut Log| log.is_expired(now);
         // The table holds one reference; a subscriber or a publisher at work another.
-        topics.by_name.retain(|_, topic| !self.let_go(topic, 1, is_over, wakers));
+        let Topics { by_name, in_order, .. } = topics;
+        by_name.retain(|name, topic| {
+            let goes = self.let_go(topic, 1, is_over, wakers);
+            if goes {
+                in_order.remove(name);
+            }
+            !goes
+        });
         topics.sweep_at = (topics.by_name.len() * 2).max(SWEEP_FLOOR);
     }
 

@@ -11,6 +11,7 @@ use crate::{
     Delivery, LastEventId, Overflow, Retention, Start, Subscribe, SubscribeError, Subscription,
 };
 
+mod matching;
 mod patterns;
 mod publish;
 mod reentrancy;

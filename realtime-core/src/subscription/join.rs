@@ -3,8 +3,7 @@
 use std::{collections::HashSet, hash::Hash, sync::Arc, time::Instant};
 
 use super::{
-    Extra, Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
-    patterns::Followed,
+    Extra, Followed, Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
 };
 use crate::{
     cursor::{Cursor, Policy},
@@ -30,6 +29,7 @@ impl Hub {
         let (names, patterns) = (request.topics?, request.patterns?);
         let permitted = request.permitted;
         let max = self.config().limits.topics_per_subscription;
+        check_patterns(self, patterns.len())?;
         check_count(self, names.len().saturating_add(patterns.len()))?;
         names.iter().try_for_each(|name| permitted.check(name))?;
         let (names, patterns) = (without_repeats(names), without_repeats(patterns));
@@ -39,27 +39,33 @@ impl Hub {
             match self.topic(name, now) {
                 Ok(topic) => named.push(topic),
                 Err(full) => {
-                    named.iter().for_each(|topic| self.left(topic));
+                    self.leave_unused(named);
                     return Err(full.into());
                 }
             }
         }
-        let followed: Vec<_> =
-            patterns.into_iter().map(|pattern| Followed::new(self, pattern)).collect();
+        let followed = (!patterns.is_empty()).then(|| {
+            let mut followed = Followed::nothing(self);
+            patterns.into_iter().for_each(|pattern| followed.add(pattern));
+            followed
+        });
         // Read before any topic is joined: what is published meanwhile has a higher sequence. And
         // after the patterns are followed: topics made later are joined from their first event.
         let visible = self.visible();
-        let mut matched = self.matching_any(&followed);
-        matched.retain(|topic| {
+        let is_new = |topic: &Arc<Fanout>| {
             !named.iter().any(|it| Arc::ptr_eq(it, topic)) && permitted.allows(topic.topic())
-        });
-        if let Err(error) = self.fit(&mut matched, room, now) {
-            named.iter().for_each(|topic| self.left(topic));
-            return Err(error);
-        }
+        };
+        let patterns = followed.iter().flat_map(Followed::patterns);
+        let matched = match self.find(patterns, room, Some(now), is_new) {
+            Ok(matched) => matched,
+            Err(error) => {
+                self.leave_unused(named);
+                return Err(error);
+            }
+        };
         // Topics that have gone can't be matched any more.
-        let removed = if followed.is_empty() { 0 } else { self.removed_through() };
-        let is_empty = named.is_empty() && followed.is_empty();
+        let removed = if followed.is_none() { 0 } else { self.removed_through() };
+        let is_empty = named.is_empty() && followed.is_none();
         let named = named.into_iter().map(|topic| (topic, true));
         let fanouts: Vec<_> =
             named.chain(matched.into_iter().map(|topic| (topic, false))).collect();
@@ -97,7 +103,7 @@ impl Hub {
             overflow: request.overflow.unwrap_or(self.config().overflow),
             limit: request.lag.unwrap_or(self.config().lag),
         };
-        let extra = (!followed.is_empty() || !permitted.is_all()).then(|| {
+        let extra = (followed.is_some() || !permitted.is_all()).then(|| {
             Box::new(Extra { followed, permitted, seen_at: Some(now), ..Extra::default() })
         });
         Ok(Subscription {
@@ -203,12 +209,24 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, member: Membership) {
-        let fanout = Arc::clone(member.fanout());
+        let topic = member.fanout().topic().clone();
         drop(member);
-        if fanout.members() == 0 {
-            self.interest(fanout.topic());
+        self.left_by_one(&topic);
+    }
+
+    /// Lets go of topics that were to be subscribed to.
+    fn leave_unused(&self, topics: Vec<Arc<Fanout>>) {
+        let names: Vec<_> = topics.iter().map(|topic| topic.topic().clone()).collect();
+        drop(topics);
+        names.iter().for_each(|name| self.left(name));
+    }
+
+    /// Does what is due when somebody wants a topic no longer.
+    pub(super) fn left_by_one(&self, topic: &TopicName) {
+        if !self.is_wanted(topic) {
+            self.interest(topic);
         }
-        self.left(&fanout);
+        self.left(topic);
     }
 }
 
@@ -238,19 +256,20 @@ impl Subscription {
 
     /// Adds a topic that was joined; nothing changes when it is there already.
     pub(crate) fn attach(&mut self, joined: Joined) {
-        self.drain_inboxes();
+        self.drain_inbox();
         self.take_in(joined);
     }
 
     /// Removes a topic that was added by its name; what it has pending is not delivered. Where a
-    /// pattern of the subscription matches it too, it is still followed. Tells whether it was there
+    /// pattern of the subscription matches it too, and it is permitted, it is still followed. Tells whether it was there
     /// by its name.
     pub fn remove(&mut self, topic: &TopicName) -> bool {
         let is_it = |joined: &&mut Joined| joined.named && joined.member.fanout().topic() == topic;
         let Some(joined) = self.topics.iter_mut().find(is_it) else { return false };
         joined.named = false;
         joined.member.pin(false);
-        if !self.followed().iter().any(|followed| followed.matches(topic)) {
+        let is_followed = self.followed().is_some_and(|followed| followed.matches(topic));
+        if !is_followed || !self.permitted().allows(topic) {
             self.leave_if(|joined| joined.member.fanout().topic() == topic);
         }
         true
@@ -276,6 +295,15 @@ pub(super) fn live_cursor(log: &Log, visible: u64) -> Cursor {
 
 fn cursor_at(log: &Log, next: u64, joined: Mark) -> Cursor {
     Cursor::new(log.mark_at(next).unwrap_or(joined), joined)
+}
+
+/// Checks that a subscription may have so many patterns.
+pub(super) fn check_patterns(hub: &Hub, count: usize) -> Result<(), SubscribeError> {
+    let max = hub.config().limits.patterns_per_subscription;
+    if count > max {
+        return Err(SubscribeError::TooManyPatterns { count, max });
+    }
+    Ok(())
 }
 
 fn check_count(hub: &Hub, count: usize) -> Result<(), SubscribeError> {

@@ -1,128 +1,26 @@
 //! Patterns of a subscription: topics come to it, and go, while it lives.
 
-use std::{sync::Arc, task::Waker, time::Instant};
+use std::{iter, sync::Arc, task::Waker, time::Instant};
 
 use super::{
-    Disconnected, Extra, Joined, Permission, SubscribeError, Subscription, join::live_cursor,
+    Disconnected, Extra, Followed, Following, Joined, Permission, SubscribeError, Subscription,
+    join::{check_patterns, live_cursor},
     permission::Permitted,
 };
 use crate::{
     cursor::Cursor,
     fanout::{Fanout, Membership},
-    hub::{Follower, Hub},
+    hub::Arrived,
     log::{Log, Mark},
     overflow::Lag,
-    pattern::{Place, TopicPattern, TopicPatternError},
+    pattern::{TopicPattern, TopicPatternError},
     topic::TopicName,
 };
-
-/// A pattern that is followed: topics made from now on arrive in its inbox, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Followed {
-    hub: Hub,
-    pattern: TopicPattern,
-    follower: Arc<Follower>,
-    place: Place,
-}
-
-impl Followed {
-    pub(super) fn new(hub: &Hub, pattern: TopicPattern) -> Self {
-        let follower = Follower::new(hub.config().limits.topics_per_subscription);
-        let place = hub.follow(&pattern, Arc::clone(&follower));
-        Self { hub: hub.clone(), pattern, follower, place }
-    }
-
-    /// Whether it brings `topic`.
-    pub(super) fn matches(&self, topic: &TopicName) -> bool {
-        self.pattern.matches(topic)
-    }
-}
-
-impl Drop for Followed {
-    fn drop(&mut self) {
-        self.hub.unfollow(&self.place);
-        self.follower.take().members.into_iter().for_each(|member| self.hub.leave(member));
-    }
-}
-
-/// A pattern to be added to a subscription, with the topics that were there already.
-#[derive(Debug)]
-pub(crate) struct Following {
-    hub: Hub,
-    followed: Option<Followed>,
-    joined: Vec<Joined>,
-}
-
-impl Following {
-    /// How many topics it has.
-    pub(crate) fn topics(&self) -> usize {
-        self.joined.len()
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.joined.drain(..).for_each(|topic| self.hub.leave(topic.member));
-    }
-}
-
-impl Hub {
-    /// Follows a pattern: topics that are there from their next event on, those made later from
-    /// their first. Fails when there are more than `room`.
-    pub(crate) fn follow_live(
-        &self,
-        pattern: TopicPattern,
-        permitted: &Permitted,
-        room: usize,
-        now: Instant,
-    ) -> Result<Following, SubscribeError> {
-        let followed = Followed::new(self, pattern);
-        let visible = self.visible();
-        let mut there = self.matching(&followed.pattern);
-        there.retain(|topic| permitted.allows(topic.topic()));
-        self.fit(&mut there, room, now)?;
-        let join = |topic: &Arc<Fanout>| self.join(topic, false, |log| live_cursor(log, visible));
-        let joined = there.iter().map(join).collect();
-        Ok(Following { hub: self.clone(), followed: Some(followed), joined })
-    }
-
-    /// The topics that are there and that one of the patterns matches, each once.
-    pub(super) fn matching_any(&self, followed: &[Followed]) -> Vec<Arc<Fanout>> {
-        let mut found: Vec<Arc<Fanout>> = Vec::new();
-        for (at, one) in followed.iter().enumerate() {
-            let before = &followed[..at];
-            let mut more = self.matching(&one.pattern);
-            more.retain(|topic| !before.iter().any(|other| other.matches(topic.topic())));
-            found.extend(more);
-        }
-        found
-    }
-
-    /// Makes `topics` fit into `room`, if letting go of those that are idle is enough. None is
-    /// there twice.
-    pub(super) fn fit(
-        &self,
-        topics: &mut Vec<Arc<Fanout>>,
-        room: usize,
-        now: Instant,
-    ) -> Result<(), SubscribeError> {
-        if topics.len() > room {
-            self.retire(topics.iter(), 1, now);
-            topics.retain(|topic| !topic.is_retired());
-        }
-        if topics.len() > room {
-            let max = self.config().limits.topics_per_subscription;
-            let count = topics.len().saturating_add(max.saturating_sub(room));
-            return Err(SubscribeError::TooManyTopics { count, max });
-        }
-        Ok(())
-    }
-}
 
 impl Subscription {
     /// Its patterns, in the order in which they were added.
     pub fn patterns(&self) -> impl Iterator<Item = &TopicPattern> {
-        self.followed().iter().map(|followed| &followed.pattern)
+        self.followed().into_iter().flat_map(Followed::patterns)
     }
 
     /// Adds a pattern at the time `now`; see [`Subscription::add_pattern`].
@@ -138,47 +36,57 @@ impl Subscription {
         if self.patterns().any(|other| *other == pattern) {
             return Ok(());
         }
+        check_patterns(&self.hub, self.patterns().count() + 1)?;
         self.check_room(1)?;
-        let followed = Followed::new(&self.hub, pattern);
+        self.follow(pattern.clone());
         let visible = self.hub.visible();
-        let mut there = self.hub.matching(&followed.pattern);
-        self.drain_inboxes();
-        self.retain_new(&mut there);
+        self.drain_inbox();
         let max = self.hub.config().limits.topics_per_subscription;
-        self.hub.fit(&mut there, max.saturating_sub(self.count() + 1), now)?;
-        for topic in there {
-            let joined = self.hub.join(&topic, false, |log| live_cursor(log, visible));
-            self.place(joined);
+        let room = max.saturating_sub(self.count());
+        let is_new = |topic: &Arc<Fanout>| self.is_new(topic);
+        match self.hub.find(iter::once(&pattern), room, Some(now), is_new) {
+            Ok(there) => self.join_all(there, |log| live_cursor(log, visible)),
+            Err(error) => {
+                self.remove_pattern(&pattern);
+                return Err(error);
+            }
         }
-        self.extra().followed.push(followed);
         Ok(())
     }
 
     /// Adds a pattern that is followed already; nothing changes when it is there.
     pub(crate) fn attach_pattern(&mut self, mut following: Following) {
-        self.drain_inboxes();
+        self.drain_inbox();
+        for pattern in following.followed.patterns() {
+            if self.patterns().all(|it| it != pattern) {
+                self.follow(pattern.clone());
+            }
+        }
         for joined in std::mem::take(&mut following.joined) {
             self.take_in(joined);
         }
-        let followed = following.followed.take();
-        let is_new = |new: &Followed| self.patterns().all(|pattern| *pattern != new.pattern);
-        let followed = followed.filter(is_new);
-        self.extra().followed.extend(followed);
+        // From here on topics arrive in this subscription's inbox as well.
+        let arrived = following.followed.take();
+        drop(following);
+        self.take_arrived(arrived);
     }
 
     /// Removes a pattern, and the topics that only it brought; what they have pending is not
     /// delivered. Topics that were also added by their name, or that another pattern matches, stay.
     /// Tells whether it was there.
     pub fn remove_pattern(&mut self, pattern: &TopicPattern) -> bool {
-        let Some(at) = self.patterns().position(|other| other == pattern) else { return false };
+        if self.patterns().all(|other| other != pattern) {
+            return false;
+        }
         // What has arrived may also be of another pattern, or may have to take a stale one's place.
-        self.drain_inboxes();
-        let gone = self.extra().followed.remove(at);
-        drop(gone);
-        let followed = std::mem::take(&mut self.extra().followed);
+        self.drain_inbox();
+        let mut followed = self.extra().followed.take();
+        if let Some(followed) = &mut followed {
+            followed.remove(pattern);
+        }
         self.leave_if(|topic| {
             let name = topic.member.fanout().topic();
-            !topic.named && !followed.iter().any(|other| other.matches(name))
+            !topic.named && !followed.as_ref().is_some_and(|followed| followed.matches(name))
         });
         self.extra().followed = followed;
         true
@@ -192,18 +100,24 @@ impl Subscription {
         let before = std::mem::replace(&mut self.extra().permitted, permitted.clone());
         drop(before);
         let visible = self.hub.visible();
-        let mut there = self.hub.matching_any(self.followed());
-        self.drain_inboxes();
+        // What has arrived comes from its first event on, what was there from its next.
+        self.drain_inbox();
         self.leave_if(|topic| !topic.named && !permitted.allows(topic.member.fanout().topic()));
-        self.retain_new(&mut there);
-        self.join_all(there, |log| live_cursor(log, visible));
+        self.join_new(|_| true, |log| live_cursor(log, visible));
         let named = self.topics.iter().filter(|topic| topic.named);
         let names = named.map(|topic| topic.member.fanout().topic());
         names.filter(|name| !permitted.allows(name)).cloned().collect()
     }
 
-    pub(super) fn followed(&self) -> &[Followed] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.followed)
+    pub(super) fn followed(&self) -> Option<&Followed> {
+        self.extra.as_ref()?.followed.as_ref()
+    }
+
+    /// Has topics that are made from now on and that `pattern` matches arrive in the inbox.
+    fn follow(&mut self, pattern: TopicPattern) {
+        let hub = self.hub.clone();
+        let followed = &mut self.extra().followed;
+        followed.get_or_insert_with(|| Followed::nothing(&hub)).add(pattern);
     }
 
     pub(super) fn ending(&self) -> Option<&Disconnected> {
@@ -229,11 +143,11 @@ impl Subscription {
     /// To be called after what is visible was read: then nothing that is visible is in a topic that
     /// is not there.
     pub(super) fn settle(&mut self, now: Instant) {
-        if self.followed().is_empty() {
+        if self.followed().is_none() {
             return;
         }
         self.extra().seen_at = Some(now);
-        self.drain_inboxes();
+        self.drain_inbox();
         self.drop_retired();
         let max = self.hub.config().limits.topics_per_subscription;
         if self.count() > max {
@@ -259,24 +173,35 @@ impl Subscription {
 
     /// Takes in what has arrived. Also before a topic is joined in another way: what has arrived is
     /// there from its first event on.
-    pub(super) fn drain_inboxes(&mut self) {
-        for at in 0..self.followed().len() {
-            let arrived = self.followed()[at].follower.take();
-            for member in arrived.members {
-                self.take_in(Joined { member, quiet_at: u64::MAX, named: false });
-            }
-            if arrived.overflowed {
-                self.look_for_arrivals(at);
-            }
+    pub(super) fn drain_inbox(&mut self) {
+        if let Some(followed) = self.followed() {
+            let arrived = followed.take();
+            self.take_arrived(arrived);
         }
     }
 
-    /// Joins topics that did not fit into an inbox, from their first event on: those that are
-    /// permitted, are in the table and not in the subscription can only have been made since.
-    fn look_for_arrivals(&mut self, followed: usize) {
-        let mut there = self.hub.matching(&self.followed()[followed].pattern);
-        self.retain_new(&mut there);
-        self.join_all(there, |_| Cursor::new(Mark::default(), Mark::default()));
+    /// Joins what has arrived from its first event on, as far as it is still followed and permitted.
+    fn take_arrived(&mut self, arrived: Arrived) {
+        for waiting in arrived.topics {
+            let topic = waiting.fanout();
+            let is_followed = self.followed().is_some_and(|it| it.matches(topic.topic()));
+            if is_followed && !topic.is_retired() && self.is_new(topic) {
+                // Before it waits no longer: it would be let go.
+                let joined = self.hub.join(topic, false, first_cursor);
+                self.place(joined);
+            } else {
+                self.hub.let_go(waiting);
+            }
+        }
+        if let Some(from) = arrived.missing_from {
+            self.look_for_arrivals(from);
+        }
+    }
+
+    /// Joins topics that did not fit into an inbox, from their first event on: in the table they have
+    /// this number or a higher one.
+    fn look_for_arrivals(&mut self, from: u64) {
+        self.join_new(|topic| topic.number() >= from, first_cursor);
         // One may have been made, published to and removed again.
         if self.hub.removed_through() > self.taken {
             let lag = Lag { events: 0, bytes: 0, age: Default::default(), evicted: true };
@@ -284,29 +209,37 @@ impl Subscription {
         }
     }
 
-    /// Keeps those topics that are not followed and may be.
-    fn retain_new(&self, topics: &mut Vec<Arc<Fanout>>) {
-        topics.retain(|topic| {
-            let is_same = |joined: &Joined| Arc::ptr_eq(joined.member.fanout(), topic);
-            !self.topics.iter().any(is_same) && self.permitted().allows(topic.topic())
-        });
+    /// Whether a topic is not there and may be.
+    fn is_new(&self, topic: &Arc<Fanout>) -> bool {
+        let is_same = |joined: &Joined| Arc::ptr_eq(joined.member.fanout(), topic);
+        !self.topics.iter().any(is_same) && self.permitted().allows(topic.topic())
     }
 
-    /// Joins topics that are not followed yet; when there are too many, the subscription is to end.
-    fn join_all(&mut self, mut topics: Vec<Arc<Fanout>>, cursor: impl Fn(&mut Log) -> Cursor) {
+    /// Joins the topics in the table that a pattern matches and that are `due`; when there are too
+    /// many, the subscription is to end.
+    fn join_new(&mut self, due: impl Fn(&Fanout) -> bool, cursor: impl Fn(&mut Log) -> Cursor) {
         let max = self.hub.config().limits.topics_per_subscription;
-        if self.count().saturating_add(topics.len()) > max {
-            self.let_go_of_idle();
-        }
-        let room = max.saturating_sub(self.count());
-        let fits = match self.seen_at() {
-            Some(now) => self.hub.fit(&mut topics, room, now).is_ok(),
-            None => topics.len() <= room,
+        let find = |it: &Self| {
+            let room = max.saturating_sub(it.count());
+            let is_new = |topic: &Arc<Fanout>| due(topic) && it.is_new(topic);
+            it.hub.find(it.patterns(), room, it.seen_at(), is_new)
         };
-        if !fits {
-            self.is_to_end(Disconnected::TooManyTopics { max });
-            return;
+        let mut found = find(self);
+        if found.is_err() {
+            let before = self.count();
+            self.let_go_of_idle();
+            if self.count() < before {
+                found = find(self);
+            }
         }
+        match found {
+            Ok(topics) => self.join_all(topics, cursor),
+            Err(_) => self.is_to_end(Disconnected::TooManyTopics { max }),
+        }
+    }
+
+    /// Joins topics that are not there yet and may be.
+    fn join_all(&mut self, topics: Vec<Arc<Fanout>>, cursor: impl Fn(&mut Log) -> Cursor) {
         for topic in topics {
             let joined = self.hub.join(&topic, false, &cursor);
             self.place(joined);
@@ -362,8 +295,13 @@ impl Subscription {
         leaving.into_iter().for_each(|member| self.hub.leave(member));
     }
 
-    /// Parks on every inbox; false when something has arrived meanwhile.
-    pub(super) fn park_inboxes(&self, waker: &Waker) -> bool {
-        self.followed().iter().all(|followed| followed.follower.park(waker))
+    /// Parks on the inbox; false when something has arrived meanwhile.
+    pub(super) fn park_inbox(&self, waker: &Waker) -> bool {
+        self.followed().is_none_or(|followed| followed.park(waker))
     }
+}
+
+/// A cursor at a topic's first event, also when that has left the ring.
+fn first_cursor(_: &mut Log) -> Cursor {
+    Cursor::new(Mark::default(), Mark::default())
 }

@@ -91,9 +91,14 @@ impl Subscribe {
     ///
     /// A name never becomes a pattern: `Subscribe::to("rooms.*")` is an error. So what a client
     /// asks for by name stays within what you allow it.
+    ///
     /// Topics that a connection's identity may not have are left out, silently; by their name they are
-    /// an error. Resuming after an id starts with a [`Reset`](crate::Reset) when any topic of the hub,
-    /// matching or not, has been removed with a later event.
+    /// an error. That costs a question to [`Authorize`](crate::Authorize) for each topic that is there
+    /// and is matched, until more are permitted than fit: let clients choose among patterns with a
+    /// prefix of theirs, not `>`.
+    ///
+    /// Resuming after an id starts with a [`Reset`](crate::Reset) when any topic of the hub, matching or
+    /// not, has been removed with a later event.
     ///
     /// ```
     /// # use realtime_core::{Hub, Subscribe, SubscribeError};
@@ -110,8 +115,10 @@ impl Subscribe {
         Self::none().and_pattern(pattern)
     }
 
-    /// One more pattern; a topic that several match, or that is also named, is followed once. The
-    /// pattern and each topic that it matches count towards
+    /// One more pattern, of at most
+    /// [`Limits::patterns_per_subscription`](crate::Limits::patterns_per_subscription); a topic that
+    /// several match, or that is also named, is followed once. The pattern and each topic that it
+    /// matches count towards
     /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription). A pattern that
     /// is not valid is reported when the request is used.
     pub fn and_pattern<P>(mut self, pattern: P) -> Self
@@ -224,9 +231,21 @@ pub enum SubscribeError {
     },
     /// It would have more topics, patterns included, than
     /// [`Limits::topics_per_subscription`](crate::Limits::topics_per_subscription).
-    #[error("{count} topics and patterns in one subscription, and {max} are allowed")]
+    #[error("{count} topics and patterns or more in one subscription, and {max} are allowed")]
     TooManyTopics {
-        /// Topics asked for.
+        /// Topics asked for; of those that patterns match, none is counted after the first one that
+        /// is too many.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// It would have more patterns than
+    /// [`Limits::patterns_per_subscription`](crate::Limits::patterns_per_subscription).
+    #[error(
+        "{count} patterns in one subscription, and {max} are allowed: ask for fewer, wider ones"
+    )]
+    TooManyPatterns {
+        /// Patterns asked for.
         count: usize,
         /// The limit.
         max: usize,

@@ -40,7 +40,7 @@ impl CloseCode {
     pub const FORBIDDEN: Self = Self(4403);
     /// 4408: the client did not authenticate in time.
     pub const AUTHENTICATION_TIMEOUT: Self = Self(4408);
-    /// 4429: too many messages, bytes, connections or checks of credentials.
+    /// 4429: too many messages, bytes, refreshes, connections or checks of credentials.
     pub const TOO_FAST: Self = Self(4429);
 
     /// The code `code`, if an endpoint may send it: RFC 6455 §7.4.2 keeps some for nobody (0–999)
@@ -144,7 +144,8 @@ pub enum CloseCause {
     /// The peer sent a message in more fragments than are allowed.
     TooManyFragments,
     /// The peer sent more than [`Limits::messages`](crate::Limits::messages) or
-    /// [`Limits::inbound_bytes`](crate::Limits::inbound_bytes) allow.
+    /// [`Limits::inbound_bytes`](crate::Limits::inbound_bytes) allow, or refreshed its identity more
+    /// often than [`Limits::refreshes`](crate::Limits::refreshes).
     TooFast,
     /// What the peer presented in a message proves no identity, for this reason.
     Unauthenticated(ByteString),
@@ -178,6 +179,9 @@ pub enum CloseCause {
     Idle,
     /// The connection has lasted as long as [`Limits::max_age`](crate::Limits::max_age) allows.
     MaxAge,
+    /// The subscription was to have more patterns than
+    /// [`Limits::patterns_per_subscription`](crate::Limits::patterns_per_subscription) allows.
+    TooManyPatterns,
     /// The peer took no byte for the length of the write deadline.
     WriteDeadline,
     /// The peer did not answer a ping.
@@ -213,6 +217,7 @@ impl CloseCause {
             Self::Draining { .. } => "draining",
             Self::Idle => "idle",
             Self::MaxAge => "max_age",
+            Self::TooManyPatterns => "too_many_patterns",
             Self::WriteDeadline => "write_deadline",
             Self::PongDeadline => "pong_deadline",
             Self::Vanished => "vanished",
@@ -259,6 +264,7 @@ impl CloseCause {
                 let reason = CloseReason::truncated(&reason);
                 return Some(CloseFrame::new(CloseCode::SERVICE_RESTART, reason));
             }
+            Self::TooManyPatterns => (CloseCode::POLICY_VIOLATION, "too many patterns"),
             Self::WriteDeadline | Self::PongDeadline | Self::Vanished => return None,
         };
         Some(CloseFrame::new(code, CloseReason::truncated(reason)))

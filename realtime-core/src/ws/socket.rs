@@ -28,7 +28,7 @@ use crate::{
 mod shared;
 
 use shared::wake;
-pub(super) use shared::{Change, Shared};
+pub(super) use shared::{Change, Counts, Shared};
 
 /// A WebSocket connection, as its handler sees it.
 ///
@@ -200,7 +200,7 @@ impl Socket {
         let pattern = pattern.try_into().map_err(TopicPatternError::from)?;
         // Topics that are there already for another reason are not known here: the subscription
         // looks at its limit again when it gets these.
-        let permitted = self.shared.room(&self.hub)?;
+        let permitted = self.shared.room_for_pattern(&self.hub)?;
         let room = self.hub.config().limits.topics_per_subscription.saturating_sub(1);
         let following = self.hub.follow_live(pattern, &permitted, room, now)?;
         self.change(Change::Follow(following));
@@ -214,11 +214,7 @@ impl Socket {
             drop(change);
             return;
         }
-        match &change {
-            Change::Join(_) => mail.topics += 1,
-            Change::Follow(following) => mail.topics += 1 + following.topics(),
-            Change::Leave(_) | Change::Unfollow(_) | Change::Establish(_) | Change::Refresh(_) => {}
-        }
+        mail.counts.add(&change);
         mail.changes.push_back(change);
         let driver = mail.driver.take();
         drop(mail);

@@ -1,5 +1,12 @@
 //! How many may come in, and with how many topics.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use realtime_core::{Action, Identity, TopicName};
+
 use super::{Served, Suite, served};
 use crate::{
     http::{End, Request},
@@ -85,6 +92,72 @@ pub async fn refuses_too_many_topics(suite: Suite) {
     served::event(&mut peer, "there").await;
     drop(Client::connect(served.addr(), "/events?topic=a&topic=b", &[]).await);
     wait::until("the stream is released", || served.stats().connections_sse == 0).await;
+}
+
+/// 400 that says the limit and what came, and from the handler an error; what it has lost a pattern
+/// for is room for another.
+pub async fn refuses_too_many_patterns(suite: Suite) {
+    let served = suite.start_with(|hub| hub.limits(|limits| limits.patterns_per_subscription = 2));
+    let three = "pattern=a.*&pattern=b.*&topic=c&pattern=d.*";
+    for request in [
+        Request::get(&format!("/events?{three}")).header("Host", "localhost"),
+        served.handshake(&format!("/ws?{three}")),
+    ] {
+        let response = served.refused(400, &request).await;
+        assert!(response.text().contains("3 patterns"), "{response:?}");
+        assert!(response.text().contains("2 are allowed"), "{response:?}");
+    }
+    let mut peer = served.ws("/topics").await;
+    for (command, answer) in [
+        ("~a.*", "~a.*"),
+        ("~b.*", "~b.*"),
+        ("~c.*", "refused"),
+        ("+c.1", "+c.1"),
+        ("~c.*", "refused"),
+        ("!b.*", "!b.*"),
+        ("~c.*", "~c.*"),
+    ] {
+        peer.send_text(command).await;
+        peer.expect_text(answer).await;
+    }
+    for topic in ["a.1", "b.1", "c.2"] {
+        served.publish(topic, topic).await;
+    }
+    served::event(&mut peer, "a.1").await;
+    served::event(&mut peer, "c.2").await;
+    drop(peer);
+    drop(Client::connect(served.addr(), "/events?pattern=a.*&pattern=b.*", &[]).await);
+    served.released().await;
+}
+
+/// 400 for a pattern that there is too much of, without asking for the permission of all of it.
+pub async fn refuses_what_a_pattern_matches_too_much_of(suite: Suite) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let served = suite.start_with(|hub| {
+        hub.limits(|limits| limits.topics_per_subscription = 10).authorize(
+            move |_: Option<&Identity>, _: Action, _: &TopicName| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                true
+            },
+        )
+    });
+    for number in 0..1_000 {
+        served.publish(&format!("a.{number}"), "x").await;
+    }
+    for request in [
+        Request::get("/events?pattern=a.*&pattern=%3E").header("Host", "localhost"),
+        served.handshake("/ws?pattern=%3E&pattern=*.*"),
+    ] {
+        let response = served.refused(400, &request).await;
+        assert!(response.text().contains("10 are allowed"), "{response:?}");
+    }
+    let mut peer = served.ws("/topics").await;
+    peer.send_text("~a.*").await;
+    peer.expect_text("refused").await;
+    assert!(asked.load(Ordering::Relaxed) <= 3 * 10, "{asked:?}");
+    drop(peer);
+    served.released().await;
 }
 
 /// A client that asks for ten thousand topics has as many as are allowed, and nothing is left of the

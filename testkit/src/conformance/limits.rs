@@ -212,6 +212,32 @@ pub async fn hold_messages(suite: Suite) {
     }
 }
 
+/// 4429 for whoever says again and again who it is, each of which would be looked into.
+pub async fn hold_refreshes(suite: Suite) {
+    let served = identity::served_with(suite, authentication().first_message(), |hub| {
+        hub.limits(|limits| limits.refreshes = Rate::per_second(1).burst(3))
+    });
+    for path in ["/whoami", "/ws?pattern=%3E"] {
+        let mut peer = served.ws(path).await;
+        for _ in 0..50 {
+            peer.send_text(&message(&good("alice"))).await;
+        }
+        assert_eq!(close_of(&mut peer).await, (4429, "too fast".to_owned()), "{path}");
+        drop(peer);
+        served.untouched().await;
+    }
+    // The burst is free, and does not count the first message.
+    let mut peer = served.ws("/whoami").await;
+    for _ in 0..4 {
+        peer.send_text(&message(&good("alice"))).await;
+    }
+    peer.send_text("still here").await;
+    peer.expect_text("alice").await;
+    peer.expect_text("still here").await;
+    drop(peer);
+    served.untouched().await;
+}
+
 /// 4429 for whoever sends too many bytes, in large messages or in fragments without end.
 pub async fn hold_bytes(suite: Suite) {
     let served = suite.start_with(|hub| {

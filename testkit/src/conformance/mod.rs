@@ -118,6 +118,8 @@ macro_rules! conformance_tests {
                 tells_an_event_source_to_come_back,
                 refuses_bad_topics,
                 refuses_too_many_topics,
+                refuses_too_many_patterns,
+                refuses_what_a_pattern_matches_too_much_of,
                 refuses_ten_thousand_topics,
             ],
             chat: [reaches_every_member_on_both_transports, is_not_held_back],
@@ -198,6 +200,7 @@ macro_rules! conformance_tests {
                 hold_messages,
                 hold_bytes,
                 hold_bytes_of_a_head,
+                hold_refreshes,
             ],
             liveness: [
                 answers_pings_with_their_payload,
@@ -241,6 +244,7 @@ macro_rules! conformance_tests {
                 to_follow_a_pattern,
                 to_follow_a_pattern_is_decided_again_on_refresh,
                 to_follow_a_pattern_is_not_had_by_name,
+                to_follow_a_pattern_is_asked_before_it_counts,
             ],
             proxies: [
                 are_not_believed_when_not_listed,

@@ -218,6 +218,30 @@ pub async fn to_follow_a_pattern_is_decided_again_on_refresh(suite: Suite) {
     served.released().await;
 }
 
+/// Who follows a pattern is no subscriber of what it may not have, at no time: it is asked first.
+pub async fn to_follow_a_pattern_is_asked_before_it_counts(suite: Suite) {
+    let served = served(suite);
+    served.publish("secret", "before").await;
+    let mut stream = identity::sse_of(&served, "alice", "/events?pattern=*.*&pattern=%3E").await;
+    let mut peer = identity::ws_of(&served, "alice", "/ws?pattern=own.*&pattern=%3E").await;
+    ready(&mut peer).await;
+    let subscribers =
+        |topic: &str| served.hub().subscribers(&TopicName::new(topic).expect("a name"));
+    for topic in ["own.bob", "secret", "secret.later"] {
+        served.publish(topic, "hidden").await;
+        assert_eq!(subscribers(topic), 0, "{topic}");
+    }
+    served.publish("own.alice", "yours").await;
+    assert_eq!(stream.expect_event().await.data, "yours");
+    event(&mut peer, "yours").await;
+    assert_eq!(subscribers("own.alice"), 2);
+    for topic in ["own.bob", "secret", "secret.later"] {
+        assert_eq!(subscribers(topic), 0, "{topic}");
+    }
+    drop((stream, peer));
+    served.released().await;
+}
+
 /// 400 for a pattern in the place of a name, a name in the place of a pattern, and for patterns that
 /// are none: what a client asks for by name never becomes a pattern.
 pub async fn to_follow_a_pattern_is_not_had_by_name(suite: Suite) {

@@ -108,6 +108,7 @@ pub async fn topics(mut socket: Socket) {
             Some(("+", topic)) => socket.subscribe(topic).is_ok(),
             Some(("-", topic)) => socket.unsubscribe(topic).is_ok(),
             Some(("~", pattern)) => socket.subscribe_pattern(pattern).is_ok(),
+            Some(("!", pattern)) => socket.unsubscribe_pattern(pattern).is_ok(),
             _ => false,
         };
         let answer = if done { message } else { Message::text("refused") };

@@ -30,7 +30,10 @@ pub fn run(data: &[u8]) {
     // Nothing is to be lost here, and nothing to be too many.
     let hub = Hub::builder()
         .lag(LagLimit::default().events(1 << 20).bytes(1 << 40))
-        .limits(|limits| limits.topics_per_subscription = 1 << 16)
+        .limits(|limits| {
+            limits.topics_per_subscription = 1 << 16;
+            limits.patterns_per_subscription = 1 << 16;
+        })
         .build()
         .expect("the configuration is valid");
     let now = Instant::now();

@@ -68,7 +68,7 @@ fn everything_arrives_in_order_from_topics_that_come_and_go() {
                 let all = TopicPattern::new(">").unwrap();
                 let later = Instant::now() + Duration::from_secs(3600);
                 while !stop.load(Ordering::Relaxed) {
-                    hub.retire(hub.matching(&all).iter(), 1, later);
+                    hub.retire(hub.matched(&all).iter(), 1, later);
                     drop(hub.subscribe("a.0.1").unwrap());
                 }
             }
@@ -174,7 +174,7 @@ fn the_broker_is_told_of_interest_by_pattern_and_not_under_its_lock() {
     // One goes and is made again before the subscription looks: it lets go of the first one.
     now += age * 2;
     let all = TopicPattern::new(">").unwrap();
-    hub.retire(hub.matching(&all).iter(), 1, now);
+    hub.retire(hub.matched(&all).iter(), 1, now);
     publish_at(&hub, "a.1", Event::text("x"), now).unwrap();
     assert_eq!(sequences(&drain(&mut subscription, now)), [4]);
     assert_eq!(interested(), ["a.1", "a.2"], "a.0 has nobody");

@@ -101,3 +101,27 @@ fn a_subscription_that_does_not_fit_leaves_none_of_its_topics() {
     assert!(hub.subscribe_at(["a", "b", "c"], now).is_err());
     assert_eq!(hub.stats().topics, 0);
 }
+
+/// However many leave at once, and whoever looks meanwhile, the last one takes the name away.
+#[test]
+fn a_name_that_all_leave_at_once_is_forgotten() {
+    let hub = Hub::new();
+    let start = Instant::now();
+    for round in 0..300 {
+        let subscriptions: Vec<_> =
+            (0..4).map(|_| hub.subscribe_at("only subscribed to", start).unwrap()).collect();
+        let barrier = std::sync::Barrier::new(subscriptions.len() + 1);
+        std::thread::scope(|scope| {
+            for subscription in subscriptions {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    drop(subscription);
+                });
+            }
+            barrier.wait();
+            assert!((0..20).all(|_| hub.stats().topics <= 1));
+        });
+        assert_eq!(hub.stats().topics, 0, "{round}");
+    }
+}

@@ -24,6 +24,9 @@ enum Op {
     Toggle(usize),
     /// Follows the pattern, or leaves it.
     TogglePattern(usize),
+    /// Only some topics are permitted from now on, by bits; those that are named are left if they are
+    /// not.
+    Permit(u8),
     /// The hub lets go of topics that nobody waits for, as when its table is full.
     LetGo,
     PollOverflow,
@@ -64,7 +67,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => overflow().prop_map(Op::Policy),
         1 => limit().prop_map(Op::Limit),
         1 => (0..3usize).prop_map(Op::Toggle),
-        1 => (0..2usize).prop_map(Op::TogglePattern),
+        2 => (0..PATTERNS.len()).prop_map(Op::TogglePattern),
+        1 => (0..8u8).prop_map(Op::Permit),
         1 => Just(Op::LetGo),
         1 => Just(Op::PollOverflow),
         1 => Just(Op::Reconnect),
@@ -80,13 +84,14 @@ struct Run {
     /// What is followed by its name, and by which patterns.
     named: BTreeSet<usize>,
     patterns: BTreeSet<usize>,
+    permitted: u8,
 }
 
-const PATTERNS: [&str; 2] = ["x.*", ">"];
+const PATTERNS: [&str; 3] = ["x.*", ">", "*.b"];
 
 /// The topics that a pattern matches.
 fn matched(pattern: usize) -> &'static [usize] {
-    [&[1, 2][..], &[0, 1, 2]][pattern]
+    [&[1, 2][..], &[0, 1, 2], &[1]][pattern]
 }
 
 impl Run {
@@ -99,7 +104,7 @@ impl Run {
         model.follow(0);
         model.follow(1);
         let (named, patterns) = (BTreeSet::from([0, 1]), BTreeSet::new());
-        Self { world, subscription, model, limit, named, patterns }
+        Self { world, subscription, model, limit, named, patterns, permitted: u8::MAX }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -120,8 +125,9 @@ impl Run {
             }
             Op::Toggle(topic) => self.toggle(topic),
             Op::TogglePattern(pattern) => self.toggle_pattern(pattern),
+            Op::Permit(topics) => self.permit(topics),
             Op::LetGo => {
-                let all = self.world.hub.matching(&TopicPattern::new(">").unwrap());
+                let all = self.world.hub.matched(&TopicPattern::new(">").unwrap());
                 self.world.hub.retire(all.iter(), 1, self.world.now);
             }
             Op::PollOverflow => self.poll_overflow(),
@@ -165,11 +171,55 @@ impl Run {
         assert_eq!(removed, self.named.remove(&topic));
         if removed {
             self.leave_unfollowed();
+        } else if !self.permits(topic) {
+            let refused = self.subscription.add_at(name.clone(), self.world.now);
+            assert_eq!(refused, Err(SubscribeError::Forbidden { topic: name }));
         } else {
             self.subscription.add_at(name, self.world.now).unwrap();
             self.named.insert(topic);
             self.model.follow(topic);
         }
+    }
+
+    fn permits(&self, topic: usize) -> bool {
+        self.permitted & (1 << topic) != 0
+    }
+
+    fn permission(&self) -> Option<Permission> {
+        let permitted = self.permitted;
+        Some(Arc::new(move |topic| {
+            TOPICS
+                .iter()
+                .enumerate()
+                .any(|(at, name)| permitted & (1 << at) != 0 && *name == topic.as_str())
+        }))
+    }
+
+    fn permit(&mut self, topics: u8) {
+        self.drain();
+        self.permitted = topics;
+        let refused = self.subscription.set_permission(self.permission());
+        let named = std::mem::take(&mut self.named);
+        let (permitted, lost) = named.into_iter().partition(|&topic| self.permits(topic));
+        self.named = permitted;
+        let refused: BTreeSet<_> =
+            refused.iter().map(|name| TOPICS.iter().position(|it| *it == name.as_str())).collect();
+        let lost: BTreeSet<usize> = lost;
+        assert_eq!(refused, lost.iter().map(|&topic| Some(topic)).collect());
+        for topic in lost {
+            self.subscription.remove(&TopicName::new(TOPICS[topic]).unwrap());
+        }
+        self.leave_unfollowed();
+        for topic in 0..TOPICS.len() {
+            if self.follows(topic) {
+                self.model.follow(topic);
+            }
+        }
+    }
+
+    fn follows(&self, topic: usize) -> bool {
+        let by_pattern = self.patterns.iter().any(|&of| matched(of).contains(&topic));
+        self.permits(topic) && (by_pattern || self.named.contains(&topic))
     }
 
     fn toggle_pattern(&mut self, pattern: usize) {
@@ -182,14 +232,18 @@ impl Run {
         } else {
             self.subscription.add_pattern_at(name, self.world.now).unwrap();
             self.patterns.insert(pattern);
-            matched(pattern).iter().for_each(|&topic| self.model.follow(topic));
+            let permitted = matched(pattern).iter().filter(|&&topic| self.permits(topic));
+            permitted
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|topic| self.model.follow(topic));
         }
     }
 
     fn leave_unfollowed(&mut self) {
         for topic in 0..TOPICS.len() {
-            let by_pattern = self.patterns.iter().any(|&of| matched(of).contains(&topic));
-            if !by_pattern && !self.named.contains(&topic) {
+            if !self.follows(topic) {
                 self.model.leave(topic);
             }
         }
@@ -210,7 +264,7 @@ impl Run {
         let id = self.subscription.last_event_id();
         let topics: Subscribe = self.named.iter().map(|&topic| TOPICS[topic]).collect();
         let patterns = self.patterns.iter().map(|&pattern| PATTERNS[pattern]);
-        let request = patterns.fold(topics, Subscribe::and_pattern);
+        let request = patterns.fold(topics, Subscribe::and_pattern).permitted(self.permission());
         let request = |after: LastEventId| {
             request.clone().after(after).overflow(self.subscription.overflow()).lag(self.limit)
         };

@@ -104,7 +104,7 @@ fn names_and_patterns_that_overlap_bring_a_topic_once() {
     subscription.remove_pattern(&pattern("*.1"));
     assert_eq!(topics(&subscription), ["b.1"], "it was also named");
     world.now += AGE * 2;
-    world.hub.retire(world.hub.matching(&pattern(">")).iter(), 1, world.now);
+    world.hub.retire(world.hub.matched(&pattern(">")).iter(), 1, world.now);
     world.publish("b.1", text());
     assert_eq!(summary(&world.drain(&mut subscription)), ["6"], "and is kept since");
 }
@@ -147,7 +147,7 @@ fn a_resume_from_before_a_topic_that_has_gone_is_a_reset() {
     world.publish("a.gone", text());
     world.publish("b", text());
     world.now += AGE * 2;
-    world.hub.retire(world.hub.matching(&pattern("a.*")).iter(), 1, world.now);
+    world.hub.retire(world.hub.matched(&pattern("a.*")).iter(), 1, world.now);
     assert_eq!(world.hub.stats().topics, 1);
     let id = |sequence| LastEventId { epoch: 7, sequence };
     let mut early = world.subscribe(Subscribe::pattern("a.*").after(id(0)));
@@ -164,17 +164,17 @@ fn a_topic_that_goes_and_comes_again_is_joined_again() {
     let mut subscription = world.subscribe(Subscribe::pattern("a.*"));
     for n in 1..5u64 {
         world.publish("a.1", text());
-        world.hub.retire(world.hub.matching(&pattern(">")).iter(), 1, world.now + AGE * 2);
+        world.hub.retire(world.hub.matched(&pattern(">")).iter(), 1, world.now + AGE * 2);
         assert_eq!(world.hub.stats().topics, 1, "it has something to take");
         assert_eq!(summary(&world.drain(&mut subscription)), [n.to_string()]);
-        world.hub.retire(world.hub.matching(&pattern(">")).iter(), 1, world.now);
+        world.hub.retire(world.hub.matched(&pattern(">")).iter(), 1, world.now);
         assert_eq!(world.hub.stats().topics, 1, "it is young");
         world.now += AGE * 2;
         let (wakes, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
         let polled = subscription.poll_recv_many(&mut cx, &mut Vec::new(), 9, world.now);
         assert!(polled.is_pending());
-        world.hub.retire(world.hub.matching(&pattern(">")).iter(), 1, world.now);
+        world.hub.retire(world.hub.matched(&pattern(">")).iter(), 1, world.now);
         assert_eq!(world.hub.stats().topics, 0);
         assert_eq!(wakes.count(), 1, "to let go of it");
         if n % 2 == 0 {
@@ -257,7 +257,7 @@ fn what_came_and_went_while_the_inbox_was_full_is_told() {
     world.publish("lost.1", text());
     drop(strangers);
     world.now += AGE * 2;
-    world.hub.retire(world.hub.matching(&pattern("lost.*")).iter(), 1, world.now);
+    world.hub.retire(world.hub.matched(&pattern("lost.*")).iter(), 1, world.now);
     let told = world.drain(&mut subscription);
     assert!(
         matches!(&told[..], [Delivery::Disconnected(Disconnected::Lagged(lag))] if lag.evicted),

@@ -76,7 +76,7 @@ fn a_pattern_never_leaks_what_is_not_permitted() {
         assert_eq!(world.hub.subscribers(&name("a.new")), 0);
         // It goes, and is made again.
         world.now += Duration::from_millis(20);
-        let all = world.hub.matching(&TopicPattern::new(">").unwrap());
+        let all = world.hub.matched(&TopicPattern::new(">").unwrap());
         world.hub.retire(all.iter(), 1, world.now);
         drop(all);
         assert_eq!(world.hub.stats().topics, 0);
@@ -151,7 +151,7 @@ fn a_permission_may_use_the_hub() {
         assert_eq!(world.drain(&mut subscription).len(), 1);
         subscription.set_permission(Some(permission));
         subscription.add_pattern_at("*.1", world.now).unwrap();
-        world.hub.retire(world.hub.matching(&TopicPattern::new(">").unwrap()).iter(), 1, world.now);
+        world.hub.retire(world.hub.matched(&TopicPattern::new(">").unwrap()).iter(), 1, world.now);
         drop(subscription);
         done.send(()).unwrap();
     });

@@ -7,16 +7,19 @@ use crate::{
     limits::Limits,
     subscription::Permission,
     topic::TopicName,
-    ws::socket::{Change, Shared, Socket},
+    ws::{
+        close::CloseCause,
+        socket::{Change, Counts, Shared, Socket},
+    },
 };
 
 impl Session {
     /// Makes the handler's end.
     pub(in crate::ws) fn socket(&mut self, limits: &Limits) -> Socket {
-        let topics = self.subscription.count();
+        let counts = Counts::of(&self.subscription);
         let permitted = self.subscription.permitted().clone();
         let hub = self.subscription.hub().clone();
-        let (socket, shared) = Shared::pair(hub, self.client_ip(), limits, topics, permitted);
+        let (socket, shared) = Shared::pair(hub, self.client_ip(), limits, counts, permitted);
         shared.set_identity(self.admission.identity().cloned());
         self.shared = Some(shared);
         socket
@@ -46,14 +49,18 @@ impl Session {
     }
 
     /// Does what the handler has asked for. However often it has refreshed, what may be followed is
-    /// decided once, when all is done.
+    /// decided once, when all is done, and it counts as one refresh.
     pub(super) fn apply_changes(&mut self, now: Instant) {
         let mut changed = false;
+        let mut has_refreshed = false;
         while let Some(change) = self.shared.as_ref().and_then(|shared| shared.change()) {
             changed = true;
             match change {
                 Change::Establish(principal) => self.adopt(principal, now),
-                Change::Refresh(established) => self.refresh(*established, now),
+                Change::Refresh(established) => {
+                    has_refreshed = true;
+                    self.refresh(*established, now);
+                }
                 Change::Join(joined) => self.subscription.attach(joined),
                 Change::Leave(topic) => {
                     self.subscription.remove(&topic);
@@ -64,12 +71,15 @@ impl Session {
                 }
             }
         }
+        if has_refreshed && self.is_open() && self.is_refreshed_too_fast(now) {
+            self.fail(CloseCause::TooFast, now);
+        }
         self.permit_again_if_due(now);
         // Patterns bring topics without being asked.
         if (changed || self.subscription.patterns().next().is_some())
             && let Some(shared) = &self.shared
         {
-            shared.set_topics(self.subscription.count());
+            shared.set_counts(Counts::of(&self.subscription));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     rejection::Rejection,
     stats::add,
     subscription::{Subscribe, SubscribeError},
-    ws::{close::CloseCause, codec::Decoder, message::Message},
+    ws::{close::CloseCause, codec::Decoder, message::Message, socket::Counts},
 };
 
 /// How far the peer's identification is. Boxed where it is short-lived, since most connections have
@@ -178,16 +178,20 @@ impl Session {
 
     /// Takes a message that is about who the peer is; gives back any other.
     pub(super) fn identify(&mut self, message: Message, now: Instant) -> Option<Message> {
-        let identification = &mut self.identification;
-        if !identification.takes_tokens {
+        if !self.identification.takes_tokens {
             return Some(message);
         }
         match message.as_text().and_then(Authentication::message) {
-            Some(credentials) => {
-                identification.check = Check::Due(Box::new(credentials));
+            // Before it is asked whose they are: that costs too.
+            Some(_) if self.identification.is_done() && self.is_refreshed_too_fast(now) => {
+                self.fail(CloseCause::TooFast, now);
                 None
             }
-            None if identification.is_done() => Some(message),
+            Some(credentials) => {
+                self.identification.check = Check::Due(Box::new(credentials));
+                None
+            }
+            None if self.identification.is_done() => Some(message),
             None => {
                 add(&self.hub().counters().rejected, 1);
                 let expected = r#"expected {"token":"…"} first"#;
@@ -195,6 +199,12 @@ impl Session {
                 None
             }
         }
+    }
+
+    /// Counts a refresh, and tells whether it comes too soon after others.
+    pub(super) fn is_refreshed_too_fast(&mut self, now: Instant) -> bool {
+        let rate = self.hub().config().limits.refreshes;
+        self.pace.refresh(rate, now)
     }
 
     /// Closes a connection whose identity has ended.
@@ -233,14 +243,15 @@ impl Session {
         self.tell_ready();
         if let Some(shared) = &self.shared {
             shared.set_permission(self.admission.permission());
-            shared.set_topics(self.subscription.count());
+            shared.set_counts(Counts::of(&self.subscription));
         }
         Ok(())
     }
 
     /// Asks anew for the topics that the connection has, if its identity is another than before.
     pub(super) fn permit_again_if_due(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.identification.is_undecided) {
+        // Once it is closing nothing is delivered any more.
+        if !std::mem::take(&mut self.identification.is_undecided) || !self.is_open() {
             return;
         }
         if let Some(shared) = &self.shared {
@@ -320,6 +331,7 @@ impl From<SubscribeError> for CloseCause {
         match error {
             SubscribeError::Table(_) => Self::Overloaded,
             SubscribeError::TooManyTopics { .. } => Self::TooManyTopics,
+            SubscribeError::TooManyPatterns { .. } => Self::TooManyPatterns,
             error => Self::Forbidden(Rejection::from(error).line().into()),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     limits::Limits,
     pattern::TopicPattern,
     permits::Principal,
-    subscription::{Following, Joined, Permission, Permitted, SubscribeError},
+    subscription::{Following, Joined, Permission, Permitted, SubscribeError, Subscription},
     topic::TopicName,
     ws::{close::CloseCause, message::Message},
 };
@@ -29,8 +29,8 @@ pub(in crate::ws) struct Shared {
     pub(super) mail: Mutex<Mail>,
 }
 
-/// Bounds: the inbox and the outbox by bytes, one message over; the changes by what the handler does
-/// in one poll.
+/// Bounds: the inbox and the outbox by bytes, one message over; the topics and patterns among the
+/// changes by the limits of a subscription, the other changes by what the handler does in one poll.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
     pub(super) inbox: VecDeque<Message>,
@@ -40,8 +40,8 @@ pub(super) struct Mail {
     pub(super) outbox_bytes: usize,
     pub(super) max_outbox_bytes: usize,
     pub(super) changes: VecDeque<Change>,
-    /// Topics and patterns of the subscription, as far as is known here.
-    pub(super) topics: usize,
+    /// What the subscription has, as far as is known here.
+    pub(super) counts: Counts,
     pub(super) identity: Option<Identity>,
     pub(super) permitted: Permitted,
     /// What the handler wants to close with.
@@ -66,6 +66,31 @@ impl Mail {
     }
 }
 
+/// How much a subscription has, or gets by a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::ws) struct Counts {
+    /// Topics and patterns.
+    pub(in crate::ws) topics: usize,
+    pub(in crate::ws) patterns: usize,
+}
+
+impl Counts {
+    pub(in crate::ws) fn of(subscription: &Subscription) -> Self {
+        Self { topics: subscription.count(), patterns: subscription.patterns().count() }
+    }
+
+    pub(super) fn add(&mut self, change: &Change) {
+        match change {
+            Change::Join(_) => self.topics += 1,
+            Change::Follow(following) => {
+                self.topics += 1 + following.topics();
+                self.patterns += 1;
+            }
+            Change::Leave(_) | Change::Unfollow(_) | Change::Establish(_) | Change::Refresh(_) => {}
+        }
+    }
+}
+
 /// A change of the subscription that the handler made.
 #[derive(Debug)]
 pub(in crate::ws) enum Change {
@@ -87,13 +112,13 @@ impl Shared {
         hub: Hub,
         client_ip: Option<ClientIp>,
         limits: &Limits,
-        topics: usize,
+        counts: Counts,
         permitted: Permitted,
     ) -> (Socket, Arc<Self>) {
         let mail = Mail {
             max_inbox_bytes: limits.inbox_bytes,
             max_outbox_bytes: limits.outbox_bytes,
-            topics,
+            counts,
             permitted,
             ..Mail::default()
         };
@@ -139,11 +164,21 @@ impl Shared {
     /// What may be followed. Fails when nothing more may.
     pub(super) fn room(&self, hub: &Hub) -> Result<Permitted, SubscribeError> {
         let mail = lock(&self.mail);
-        let (count, max) = (mail.topics + 1, hub.config().limits.topics_per_subscription);
+        let (count, max) = (mail.counts.topics + 1, hub.config().limits.topics_per_subscription);
         if count > max {
             return Err(SubscribeError::TooManyTopics { count, max });
         }
         Ok(mail.permitted.clone())
+    }
+
+    /// What may be followed. Fails when no more patterns may.
+    pub(super) fn room_for_pattern(&self, hub: &Hub) -> Result<Permitted, SubscribeError> {
+        let count = lock(&self.mail).counts.patterns + 1;
+        let max = hub.config().limits.patterns_per_subscription;
+        if count > max {
+            return Err(SubscribeError::TooManyPatterns { count, max });
+        }
+        self.room(hub)
     }
 
     /// Decides from now on which topics the handler may follow.
@@ -154,8 +189,11 @@ impl Shared {
         drop(before);
     }
 
-    pub(in crate::ws) fn set_topics(&self, topics: usize) {
-        lock(&self.mail).topics = topics;
+    /// Takes what the subscription has now, beside what waits to be added to it.
+    pub(in crate::ws) fn set_counts(&self, mut counts: Counts) {
+        let mut mail = lock(&self.mail);
+        mail.changes.iter().for_each(|change| counts.add(change));
+        mail.counts = counts;
     }
 
     pub(in crate::ws) fn set_identity(&self, identity: Option<Identity>) {

@@ -338,3 +338,54 @@ fn a_refresh_asks_again_what_is_permitted() {
     let (opcode, payload) = rig.written().pop().unwrap();
     assert_eq!((opcode, &payload[..2]), (opcode::CLOSE, &4403_u16.to_be_bytes()[..]));
 }
+
+/// The first message is no refresh, and neither the burst nor who keeps to the rate is closed.
+#[test]
+fn refreshes_in_a_loop_are_closed_with_4429_before_anybody_is_asked() {
+    let mut rig = Rig::known();
+    for _ in 0..5 {
+        rig.presents("again");
+        rig.establish("alice", None);
+    }
+    for second in 1..20 {
+        rig.at(f64::from(second)).presents("in time");
+        rig.establish("alice", None);
+    }
+    assert!(rig.written().is_empty());
+    rig.client([Sent::text(r#"{"token":"too soon"}"#)]);
+    assert!(rig.session.presented().is_none(), "nobody is asked");
+    assert_eq!(rig.written(), [close(4429, "too fast")]);
+}
+
+/// A handler that refreshes as often as its peer asks is no way around it; what it does at once is one
+/// refresh.
+#[test]
+fn refreshes_by_the_handler_are_counted_with_those_of_the_peer() {
+    let mut rig = Rig::known();
+    let refresh = |rig: &mut Rig, times: usize| {
+        for _ in 0..times {
+            let watch = rig.hub.permits().watch();
+            let identity = Identity::new("alice");
+            let established = Established { identity, expires_at: None, watch };
+            rig.socket().establish(established).unwrap();
+        }
+        rig.written()
+    };
+    for _ in 0..4 {
+        assert!(refresh(&mut rig, 100).is_empty());
+    }
+    rig.presents("the fifth");
+    rig.establish("alice", None);
+    assert_eq!(refresh(&mut rig, 1), [close(4429, "too fast")]);
+}
+
+#[test]
+fn who_asks_for_too_many_patterns_by_its_first_message_is_told() {
+    let mut rig = Rig::with(
+        |hub| first_message(hub).limits(|limits| limits.patterns_per_subscription = 1),
+        |request| request.subscribe(Subscribe::pattern("a.*").and_pattern("b.*")),
+    );
+    rig.presents("one");
+    rig.establish("alice", None);
+    assert_eq!(rig.written(), [close(1008, "too many patterns")]);
+}

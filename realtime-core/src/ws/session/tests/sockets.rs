@@ -206,3 +206,50 @@ fn a_handler_stays_within_its_permission() {
     publish(&rig, "a.3");
     assert_eq!(rig.written().len(), 1);
 }
+
+/// What the connection has yet to take counts too, and nothing that it has taken counts twice.
+#[test]
+fn a_handler_follows_no_more_patterns_than_allowed() {
+    let mut rig = Rig::with(
+        |hub| hub.limits(|limits| limits.patterns_per_subscription = 3),
+        |request| request.format(Format::Raw).subscribe(Subscribe::pattern("a.*")),
+    );
+    let now = rig.now;
+    let refused = crate::SubscribeError::TooManyPatterns { count: 4, max: 3 };
+    rig.socket().subscribe_pattern_at("b.*", now).unwrap();
+    rig.socket().subscribe_pattern_at("c.*", now).unwrap();
+    for _ in 0..100 {
+        assert_eq!(rig.socket().subscribe_pattern_at("d.*", now), Err(refused.clone()));
+    }
+    rig.socket().subscribe_at("d.1", now).unwrap();
+    rig.poll();
+    assert_eq!(rig.socket().subscribe_pattern_at("d.*", now), Err(refused));
+    rig.socket().unsubscribe_pattern("b.*").unwrap();
+    rig.poll();
+    rig.socket().subscribe_pattern_at("d.*", now).unwrap();
+    for topic in ["a.1", "b.1", "c.1", "d.1"] {
+        publish(&rig, topic);
+    }
+    assert_eq!(rig.written().iter().filter(|(opcode, _)| *opcode == opcode::TEXT).count(), 3);
+}
+
+/// Overlapping patterns that the handler adds bring a topic once, from its first event on.
+#[test]
+fn patterns_of_a_handler_share_what_arrives() {
+    let mut rig = Rig::with(|hub| hub, |request| request.format(Format::Raw));
+    let now = rig.now;
+    rig.socket().subscribe_pattern_at("a.*", now).unwrap();
+    publish(&rig, "a.1");
+    rig.socket().subscribe_pattern_at("*.1", now).unwrap();
+    rig.socket().subscribe_pattern_at("a.*", now).unwrap();
+    publish(&rig, "a.1");
+    publish(&rig, "b.1");
+    assert_eq!(rig.hub.subscribers(&"b.1".parse().unwrap()), 0, "it has not looked yet");
+    assert_eq!(rig.written().len(), 3);
+    for topic in ["a.1", "b.1"] {
+        assert_eq!(rig.hub.subscribers(&topic.parse().unwrap()), 1, "{topic}");
+    }
+    publish(&rig, "a.2");
+    publish(&rig, "b.1");
+    assert_eq!(rig.written().len(), 2);
+}
