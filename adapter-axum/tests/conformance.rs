@@ -29,6 +29,7 @@ mod framework {
             let socket_hub = hub.clone();
             let listener = listener.tap_io(move |socket| configure_socket(socket, &socket_hub));
             let service = router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+            let drained = hub.clone();
             let draining = async move {
                 stop.await;
                 hub.start_drain();
@@ -36,6 +37,8 @@ mod framework {
             };
             let server = axum::serve(listener, service).with_graceful_shutdown(draining);
             server.await.expect("a server");
+            // It does not wait for sockets that were upgraded.
+            drained.drain().await;
         })
         .without_header_deadline()
         .without_socket_limit()
