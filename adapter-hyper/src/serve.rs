@@ -92,7 +92,7 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_deadline);
     // A head that never ends holds no more than this of memory.
     http.max_buf_size(limits.header_bytes.saturating_mul(2).max(HEAD_BUFFER_BYTES));
-    let (stop, stopping) = watch::channel(());
+    let stopping = watch::Sender::new(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -127,11 +127,11 @@ where
             Box::pin(service.call(request))
         });
         let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
-        connections.spawn(until_told(connection, stopping.clone()));
+        connections.spawn(until_told(connection, stopping.subscribe()));
     }
     // Whoever connects now is to find another process, or nobody, instead of waiting for this one.
     drop(listener);
-    drop(stop);
+    drop(stopping);
     Ok(hub.drain_beside(async { while connections.join_next().await.is_some() {} }).await)
 }
 
