@@ -47,8 +47,8 @@
 //! **A connection ends for one of the causes in [`ws::CloseCause`], and the peer is told.** The closing
 //! handshake has a deadline, and so has every other thing that the peer may fail to do
 //! ([`WebSocketConfig`]). What a handler sent before it closed goes out first. An event stream ends
-//! with its final chunk, after a `realtime.bye` when it was too slow. Dropping a session releases
-//! everything that it held.
+//! with its final chunk, after a `realtime.bye` that says why. Dropping a session releases
+//! everything that it held. [`Hub::drain`] ends them all, one after the other.
 //!
 //! # Limits
 //!
