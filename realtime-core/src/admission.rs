@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     auth::{Action, AuthenticateError, Authorize, CredentialSource, Credentials, Identity},
     client_ip::ClientIp,
+    close::{CloseCause, OnClose},
     drain::Guard,
     head::RequestHead,
     hub::Hub,
@@ -78,6 +79,8 @@ pub(crate) struct Admission {
     hub: Hub,
     principal: Option<Box<Principal>>,
     permit: Permit,
+    /// Last, so that it is called when the rest has been given back.
+    on_close: Option<Box<OnClose>>,
 }
 
 /// What a request presents to prove who it is.
@@ -123,7 +126,7 @@ impl Admission {
 
     /// An admission with a permit and without an identity.
     pub(crate) fn with(hub: &Hub, permit: Permit) -> Self {
-        Self { hub: hub.clone(), principal: None, permit }
+        Self { hub: hub.clone(), principal: None, permit, on_close: None }
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -132,6 +135,25 @@ impl Admission {
 
     pub(crate) fn client_ip(&self) -> Option<ClientIp> {
         self.permit.client()
+    }
+
+    /// Has `call` called when the connection has ended, in place of what was to be.
+    pub(crate) fn on_close(&mut self, call: impl FnOnce(CloseCause) + Send + 'static) {
+        self.on_close = Some(Box::new(OnClose::new(call)));
+    }
+
+    /// Takes word that there is a connection.
+    pub(crate) fn opened(&mut self) {
+        if let Some(on_close) = &mut self.on_close {
+            on_close.opened();
+        }
+    }
+
+    /// Takes word of why the connection ends.
+    pub(crate) fn ended(&mut self, cause: impl FnOnce() -> CloseCause) {
+        if let Some(on_close) = &mut self.on_close {
+            on_close.ended(cause());
+        }
     }
 
     /// The connection's part in a drain.

@@ -62,6 +62,7 @@ mod admission;
 mod auth;
 mod broker;
 mod client_ip;
+mod close;
 mod config;
 mod cursor;
 mod drain;

@@ -51,6 +51,21 @@ macro_rules! sse_options {
             Ok(self)
         }
 
+        /// Has `call` called when the connection has ended, with the cause: once, whatever it ends by,
+        /// a panic, a drain or the end of the runtime included, and not at all when there is none
+        /// because the request is refused. A second call takes the place of the first.
+        ///
+        /// It runs as a part of what ends the connection and must not block; what has to wait is for
+        /// a task of its own.
+        #[must_use]
+        pub fn on_close(
+            mut self,
+            call: impl FnOnce($crate::ws::CloseCause) + Send + 'static,
+        ) -> Self {
+            self.request = self.request.on_close(call);
+            self
+        }
+
         /// Changes the configuration for this stream.
         #[must_use]
         pub fn configure(mut self, change: impl FnOnce(&mut $crate::SseConfig)) -> Self {
@@ -129,6 +144,21 @@ macro_rules! websocket_options {
         #[must_use]
         pub fn protocols(mut self, supported: &[&str]) -> Self {
             self.request = self.request.protocols(supported);
+            self
+        }
+
+        /// Has `call` called when the connection has ended, with the cause: once, whatever it ends by,
+        /// a panic, a drain or the end of the runtime included, and not at all when there is none
+        /// because the request is refused. A second call takes the place of the first.
+        ///
+        /// It runs as a part of what ends the connection and must not block; what has to wait is for
+        /// a task of its own.
+        #[must_use]
+        pub fn on_close(
+            mut self,
+            call: impl FnOnce($crate::ws::CloseCause) + Send + 'static,
+        ) -> Self {
+            self.request = self.request.on_close(call);
             self
         }
 

@@ -7,14 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use bytestring::ByteString;
 
 use crate::{
     admission::Admission,
+    close::CloseCause,
     config::SseConfig,
     drain::{Leave, jittered},
     hub::Hub,
-    lifetime::{Lifetime, LifetimeEnd, later},
+    lifetime::{Lifetime, later},
     log::{Entry, Log},
     permits::{Principal, PrincipalEnd},
     stats::add,
@@ -49,11 +49,12 @@ impl EventStream {
     fn new(
         subscription: Subscription,
         config: SseConfig,
-        admission: Admission,
+        mut admission: Admission,
         now: Instant,
     ) -> Self {
         let preamble = Some(encode::preamble(jittered(config.retry), subscription.last_event_id()));
         let heartbeat_at = later(now, config.heartbeat);
+        admission.opened();
         let lifetime = Lifetime::new(&admission.hub().config().limits, now);
         Self { subscription, config, heartbeat_at, preamble, ended: false, admission, lifetime }
     }
@@ -77,8 +78,16 @@ impl EventStream {
     }
 
     /// Takes word that it is given up, because nobody takes what it gives.
-    pub(crate) fn stalled(&mut self) {
-        add(&self.hub().counters().slow_disconnects, 1);
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        let cause = if self.is_cut() {
+            CloseCause::Draining { retry: self.hub().config().drain.retry }
+        } else if self.is_lagging(now) {
+            add(&self.hub().counters().slow_disconnects, 1);
+            CloseCause::SlowConsumer
+        } else {
+            CloseCause::WriteDeadline
+        };
+        self.end(cause);
     }
 
     /// The next bytes: everything that is pending in one piece, up to 64 KiB and one event. `None`
@@ -88,27 +97,15 @@ impl EventStream {
             return Poll::Ready(None);
         }
         let mut take = TakeBlocks::new(self.preamble.take(), self.config.binary);
-        if let Some(reason) = self.identity_end(cx, now) {
-            take.push(encode::bye(&reason));
-            self.ended = true;
-        } else if let Some(leave) = self.leave(cx, now) {
-            if leave == Leave::Now {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-            let retry = jittered(self.hub().config().drain.retry);
-            take.push(encode::refusal(retry, "draining"));
-            self.ended = true;
-        } else if let Some(end) = self.lifetime.end(now) {
-            let reason = match end {
-                LifetimeEnd::Idle => "idle",
-                LifetimeEnd::MaxAge => "maximum age",
-            };
-            take.push(encode::bye(reason));
-            self.ended = true;
+        if let Some((cause, bye)) = self.due(cx, now) {
+            self.end(cause);
+            let Some(bye) = bye else { return Poll::Ready(None) };
+            take.push(bye);
         } else {
             let polled = self.subscription.poll_take(cx, &mut take, now);
-            self.ended = self.subscription.has_ended();
+            if let Some(cause) = self.subscription.ended_by().map(CloseCause::from) {
+                self.end(cause);
+            }
             if polled.is_pending() && take.is_empty() {
                 if now < self.heartbeat_at {
                     return Poll::Pending;
@@ -124,12 +121,36 @@ impl EventStream {
         Poll::Ready(Some(bytes))
     }
 
-    /// How it is to go, if it is to by now.
-    fn leave(&mut self, cx: &Context<'_>, now: Instant) -> Option<Leave> {
-        self.admission.guard_mut().poll(cx).filter(|leave| match leave {
-            Leave::At(at) => now >= *at,
-            Leave::Now => true,
-        })
+    /// Why it is to end now, if it is, and what its client is told; nothing when it is cut.
+    fn due(&mut self, cx: &Context<'_>, now: Instant) -> Option<(CloseCause, Option<Bytes>)> {
+        let retry = self.hub().config().drain.retry;
+        let cause = if let Some(end) = self.identity_end(cx, now) {
+            end
+        } else {
+            match self.admission.guard_mut().poll(cx) {
+                Some(Leave::Now) => return Some((CloseCause::Draining { retry }, None)),
+                Some(Leave::At(at)) if now >= at => {
+                    let retry = jittered(retry);
+                    let bye = encode::refusal(retry, "draining");
+                    return Some((CloseCause::Draining { retry }, Some(bye)));
+                }
+                Some(Leave::At(_)) | None => self.lifetime.end(now)?.into(),
+            }
+        };
+        let bye = match &cause {
+            CloseCause::Revoked(reason) => encode::bye(reason),
+            // As a WebSocket would be told.
+            cause => {
+                let frame = cause.frame();
+                encode::bye(frame.as_ref().map_or("", |frame| frame.reason.as_str()))
+            }
+        };
+        Some((cause, Some(bye)))
+    }
+
+    fn end(&mut self, cause: CloseCause) {
+        self.ended = true;
+        self.admission.ended(|| cause);
     }
 
     /// From now on, and only, `waker` is woken when the stream is to go.
@@ -143,10 +164,10 @@ impl EventStream {
     }
 
     /// Why the identity no longer stands for this stream.
-    fn identity_end(&self, cx: &Context<'_>, now: Instant) -> Option<ByteString> {
+    fn identity_end(&self, cx: &Context<'_>, now: Instant) -> Option<CloseCause> {
         match self.admission.principal()?.poll_end(cx, now) {
-            Poll::Ready(PrincipalEnd::Expired) => Some(ByteString::from_static("expired")),
-            Poll::Ready(PrincipalEnd::Revoked(reason)) => Some(reason),
+            Poll::Ready(PrincipalEnd::Expired) => Some(CloseCause::Expired),
+            Poll::Ready(PrincipalEnd::Revoked(reason)) => Some(CloseCause::Revoked(reason)),
             Poll::Pending => None,
         }
     }

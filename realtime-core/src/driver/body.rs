@@ -62,8 +62,8 @@ impl Holds for EventStream {
         self.is_cut() || self.is_lagging(now)
     }
 
-    fn give_up(&mut self) {
-        self.stalled();
+    fn give_up(&mut self, now: Instant) {
+        self.give_up(now);
     }
 }
 

@@ -179,8 +179,8 @@ impl Holds for Driven {
         self.session.is_cut() || self.session.is_lagging(now)
     }
 
-    fn give_up(&mut self) {
-        self.session.stalled();
+    fn give_up(&mut self, now: Instant) {
+        self.session.give_up(now);
     }
 }
 

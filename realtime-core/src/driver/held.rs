@@ -22,7 +22,7 @@ pub(super) trait Holds: Send + 'static {
     fn is_due(&self, now: Instant) -> bool;
 
     /// It is given up, because nobody asks it.
-    fn give_up(&mut self);
+    fn give_up(&mut self, now: Instant);
 }
 
 /// The one handle on a body's inside, which it gives up when the framework does not ask for long.
@@ -180,7 +180,7 @@ impl<T: Holds> Wake for Inside<T> {
         drop(state);
         drop(timer);
         if let Some(mut it) = it {
-            it.give_up();
+            it.give_up(now);
         }
     }
 }

@@ -33,6 +33,7 @@ mod drain;
 mod identities;
 mod lifetime;
 mod messages;
+mod on_close;
 mod write_deadline;
 
 /// A frame from the server: opcode and payload.
@@ -150,8 +151,21 @@ fn connect<F>(
 where
     F: Future<Output: Outcome> + Send + 'static,
 {
-    let (io, server) = tokio::io::duplex(pipe);
     let (session, socket) = session(hub);
+    serve(session, socket, pipe, early, run)
+}
+
+fn serve<F>(
+    session: Session,
+    socket: Socket,
+    pipe: usize,
+    early: &[u8],
+    run: impl FnOnce(Socket) -> F,
+) -> (Client, JoinHandle<CloseCause>)
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    let (io, server) = tokio::io::duplex(pipe);
     let connection = Connection::new(server, early, session, Some(boxed(run(socket))));
     (Client { io, bytes: Vec::new() }, tokio::spawn(connection))
 }

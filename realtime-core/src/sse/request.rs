@@ -7,6 +7,7 @@ use crate::{
     admission::{Admission, Admits, Candidate, Presents},
     auth::Identity,
     client_ip::ClientIp,
+    close::CloseCause,
     config::SseConfig,
     drain::jittered,
     head::{RequestHead, last_event_id},
@@ -94,6 +95,13 @@ impl Request {
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut SseConfig)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Has `call` called when the stream has ended; see the adapters' `on_close`.
+    #[must_use]
+    pub fn on_close(mut self, call: impl FnOnce(CloseCause) + Send + 'static) -> Self {
+        self.admission.on_close(call);
         self
     }
 

@@ -13,10 +13,8 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-use super::{
-    close::{CloseCause, CloseCode, CloseFrame, CloseReason},
-    message::Message,
-};
+use super::message::Message;
+use crate::close::{CloseCause, CloseCode, CloseFrame, CloseReason};
 
 mod assembly;
 

@@ -6,7 +6,8 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-use super::{close::CloseFrame, message::Message};
+use super::message::Message;
+use crate::close::CloseFrame;
 
 /// Appends a whole message as one frame.
 pub(crate) fn write_message(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {

@@ -10,6 +10,7 @@ use crate::{
     admission::{Admission, Admits, Candidate, Presents},
     auth::{CredentialSource, Identity, SUBPROTOCOL_PREFIX},
     client_ip::ClientIp,
+    close::CloseCause,
     config::WebSocketConfig,
     head::{HttpVersion, RequestHead, header_tokens, last_event_id},
     hub::Hub,
@@ -187,6 +188,13 @@ impl Request {
             Session::open(request, setup, self.admission, now)?
         };
         Ok((self.accepted, session))
+    }
+
+    /// Has `call` called when the connection has ended; see the adapters' `on_close`.
+    #[must_use]
+    pub fn on_close(mut self, call: impl FnOnce(CloseCause) + Send + 'static) -> Self {
+        self.admission.on_close(call);
+        self
     }
 
     /// Subscribes and makes the session of a connection, and the socket for its handler.

@@ -8,9 +8,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{close::CloseCause, codec::Decoder, format::Format, socket::Shared};
+use super::{codec::Decoder, format::Format, socket::Shared};
 use crate::{
     admission::Admission,
+    close::CloseCause,
     config::WebSocketConfig,
     lifetime::{Lifetime, later},
     limits::Limits,
@@ -126,9 +127,10 @@ impl Session {
         decoder: Decoder,
         identification: Identification,
         setup: Setup,
-        admission: Admission,
+        mut admission: Admission,
         now: Instant,
     ) -> Self {
+        admission.opened();
         Self {
             subscription,
             format: setup.format,
@@ -268,9 +270,16 @@ impl Session {
     }
 
     /// Takes word that it is given up, because nobody takes what it gives.
-    pub(crate) fn stalled(&mut self) {
-        add(&self.subscription.hub().counters().slow_disconnects, 1);
-        self.end(CloseCause::WriteDeadline, false);
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        let cause = if self.is_cut() {
+            CloseCause::Draining { retry: self.hub().config().drain.retry }
+        } else if self.is_lagging(now) {
+            add(&self.hub().counters().slow_disconnects, 1);
+            CloseCause::SlowConsumer
+        } else {
+            CloseCause::WriteDeadline
+        };
+        self.end(cause, false);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
@@ -415,6 +424,12 @@ impl Drop for Session {
             shared.closing(&CloseCause::Vanished);
             shared.seal();
         }
+        let phase = &self.phase;
+        self.admission.ended(|| match phase {
+            Phase::Open => CloseCause::Vanished,
+            Phase::Closing(closing) => closing.cause.clone(),
+            Phase::Ended(ended) => ended.cause.clone(),
+        });
     }
 }
 

@@ -8,15 +8,12 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    close::{CloseCause, CloseCode, CloseFrame, CloseReason},
-    frames,
-    message::Message,
-};
+use super::{frames, message::Message};
 use crate::{
     admission::{Established, NotAuthenticated, permission},
     auth::{AuthenticateError, Identity},
     client_ip::ClientIp,
+    close::{CloseCause, CloseCode, CloseFrame, CloseReason},
     fanout::{keep, lock},
     hub::Hub,
     pattern::{TopicPattern, TopicPatternError},

@@ -12,7 +12,6 @@ pub async fn gives_back_what_a_stream_holds(suite: Suite) {
     let served = start(suite, |limits| limits.stall_deadline = SHORT);
     let client = stream(&served).await;
     fill(&served, || served.stats().connections_sse == 0).await;
-    assert_eq!(served.stats().slow_disconnects, 1);
     served.released().await;
     client.reset();
 }

@@ -9,7 +9,7 @@ use crate::tidy::{
 pub const RULE: &str = "room-order";
 
 /// The rooms of `realtime-core`, bottom up.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "stats",
     "event",
     "topic",
@@ -33,6 +33,7 @@ const ROOMS: [&str; 29] = [
     "config",
     "hub",
     "subscription",
+    "close",
     "rejection",
     "admission",
     "sse",

@@ -4,13 +4,11 @@ use std::time::Instant;
 
 use super::{Phase, Session, WRITE_BYTES};
 use crate::{
+    close::CloseCause,
     limits::Limits,
     subscription::Permission,
     topic::TopicName,
-    ws::{
-        close::CloseCause,
-        socket::{Change, Counts, Shared, Socket},
-    },
+    ws::socket::{Change, Counts, Shared, Socket},
 };
 
 impl Session {

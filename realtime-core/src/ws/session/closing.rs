@@ -6,11 +6,9 @@ use bytes::Bytes;
 
 use super::{Outgoing, Session};
 use crate::{
+    close::{CloseCause, CloseFrame},
     drain::{Leave, jittered},
-    ws::{
-        close::{CloseCause, CloseFrame},
-        frames,
-    },
+    ws::frames,
 };
 
 /// Boxed where it is short-lived, since most connections are open.

@@ -10,6 +10,7 @@ use crate::{
     admission::{Established, NotAuthenticated, NotRefreshed},
     auth::{AuthenticateError, Authentication, Credentials},
     client_ip::ClientIp,
+    close::CloseCause,
     hub::Hub,
     lifetime::later,
     limits::Limits,
@@ -17,7 +18,7 @@ use crate::{
     rejection::Rejection,
     stats::add,
     subscription::{Subscribe, SubscribeError},
-    ws::{close::CloseCause, codec::Decoder, message::Message, socket::Counts},
+    ws::{codec::Decoder, message::Message, socket::Counts},
 };
 
 /// How far the peer's identification is. Boxed where it is short-lived, since most connections have

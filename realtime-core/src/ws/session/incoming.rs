@@ -6,8 +6,9 @@ use bytes::{Buf, Bytes};
 
 use super::{Peer, Phase, Session};
 use crate::{
+    close::CloseCause,
     stats::add,
-    ws::{close::CloseCause, codec::Incoming, frames},
+    ws::{codec::Incoming, frames},
 };
 
 impl Session {

@@ -13,6 +13,7 @@ use crate::{
     admission::Established,
     auth::Identity,
     client_ip::ClientIp,
+    close::CloseCause,
     fanout::{keep, lock},
     hub::Hub,
     limits::Limits,
@@ -20,7 +21,7 @@ use crate::{
     permits::Principal,
     subscription::{Following, Joined, Permission, Permitted, SubscribeError, Subscription},
     topic::TopicName,
-    ws::{close::CloseCause, message::Message},
+    ws::message::Message,
 };
 
 /// What a session and its socket share.

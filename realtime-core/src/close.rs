@@ -1,6 +1,10 @@
 //! Why a connection closes, and what the peer is told (RFC 6455 §7.4).
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use bytestring::ByteString;
 use tungstenite::protocol::frame::coding::CloseCode as Registered;
@@ -281,6 +285,47 @@ impl CloseCause {
                 | Self::TooManyFragments
                 | Self::TooFast
         )
+    }
+}
+
+/// What an application wants to be called when a connection has ended: once, whatever it ends by, when
+/// all that it held has been given back.
+pub(crate) struct OnClose {
+    cause: CloseCause,
+    /// Whether there is a connection: of a handshake that is refused nothing ends.
+    is_open: bool,
+    call: Option<Box<dyn FnOnce(CloseCause) + Send>>,
+}
+
+impl OnClose {
+    pub(crate) fn new(call: impl FnOnce(CloseCause) + Send + 'static) -> Self {
+        Self { cause: CloseCause::Vanished, is_open: false, call: Some(Box::new(call)) }
+    }
+
+    /// Takes word that there is a connection.
+    pub(crate) fn opened(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Takes word of the cause.
+    pub(crate) fn ended(&mut self, cause: CloseCause) {
+        self.cause = cause;
+    }
+}
+
+impl Drop for OnClose {
+    fn drop(&mut self) {
+        let Some(call) = self.call.take().filter(|_| self.is_open) else { return };
+        let cause = std::mem::replace(&mut self.cause, CloseCause::Vanished);
+        if catch_unwind(AssertUnwindSafe(|| call(cause))).is_err() {
+            tracing::error!("an `on_close` panicked; the connection has ended all the same");
+        }
+    }
+}
+
+impl fmt::Debug for OnClose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnClose").field("cause", &self.cause).finish_non_exhaustive()
     }
 }
 
