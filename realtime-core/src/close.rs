@@ -137,6 +137,9 @@ pub enum CloseCause {
     Handler(CloseFrame),
     /// The handler returned an error or panicked.
     HandlerFailed,
+    /// The handler's inbox was full, and it took nothing out of it for as long as a ping and its
+    /// answer may take.
+    HandlerStalled,
     /// The peer closed, with this frame.
     Peer(Option<CloseFrame>),
     /// The peer broke the protocol.
@@ -201,6 +204,7 @@ impl CloseCause {
             Self::Done => "done",
             Self::Handler(_) => "handler",
             Self::HandlerFailed => "handler_failed",
+            Self::HandlerStalled => "handler_stalled",
             Self::Peer(_) => "peer",
             Self::ProtocolError(_) => "protocol_error",
             Self::InvalidUtf8 => "invalid_utf8",
@@ -235,6 +239,7 @@ impl CloseCause {
             Self::Done => (CloseCode::NORMAL, ""),
             Self::Handler(frame) => return Some(frame.clone()),
             Self::HandlerFailed => (CloseCode::INTERNAL_ERROR, "internal error"),
+            Self::HandlerStalled => (CloseCode::INTERNAL_ERROR, "handler stalled"),
             // RFC 6455 §5.5.1: the answer to a Close typically echoes its code.
             Self::Peer(frame) => {
                 let code = frame.as_ref()?.code;

@@ -115,7 +115,10 @@ pub struct Limits {
     /// wasting our time, often on purpose.
     pub message_fragments: u32,
     /// Bytes of inbound messages that wait for the handler; when they are reached, nothing more is
-    /// read from the socket. One message always fits. Default: 64 KiB.
+    /// read from the socket. One message always fits. Default: 64 KiB. A handler that takes nothing
+    /// out of a full one is given up, by 1011, after one to two times
+    /// [`ping_interval`](crate::WebSocketConfig::ping_interval) and
+    /// [`pong_deadline`](crate::WebSocketConfig::pong_deadline) together.
     pub inbox_bytes: usize,
     /// Bytes of direct messages that wait for the socket; when they are reached,
     /// [`Socket::send`](crate::ws::Socket::send) waits. One message always fits. Default: 64 KiB.

@@ -368,6 +368,12 @@ impl Session {
         } else if !self.wants_input() {
             // Its pong may be there: it is our handler that keeps us from reading.
             self.heard(now);
+            if self.shared.as_ref().is_some_and(|shared| shared.is_stalled()) {
+                tracing::error!(
+                    "a WebSocket handler takes nothing; its connection closes with 1011"
+                );
+                self.close(CloseCause::HandlerStalled, now);
+            }
         } else if self.outgoing.owes_control() {
             // It can't answer what is not written; for that there is the write deadline.
             self.pinged_at = Some(now);

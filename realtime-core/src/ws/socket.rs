@@ -229,6 +229,7 @@ impl Socket {
             drop(before);
             return Poll::Pending;
         };
+        mail.untouched = false;
         mail.inbox_bytes -= message.len();
         let driver = mail.driver.take();
         drop(mail);

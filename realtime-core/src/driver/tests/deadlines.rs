@@ -130,3 +130,47 @@ async fn a_client_that_floods_and_never_reads_is_left() {
     assert_eq!(server.await.unwrap(), CloseCause::WriteDeadline);
     assert_eq!(start.elapsed().as_secs(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_nothing_out_of_a_full_inbox_is_given_up() {
+    let dropped = Dropped::default();
+    let guard = dropped.guard();
+    let (mut client, server) = connect(&unpaced(), 1 << 20, &[], async move |socket| {
+        let _guard = guard;
+        idle(socket).await;
+    });
+    let start = Clock::now();
+    for _ in 0..300 {
+        client.send(Sent::text("x")).await;
+    }
+    let closed = loop {
+        match client.next().await {
+            Some((opcode::PING, _)) => client.send(Sent::pong("")).await,
+            other => break other,
+        }
+    };
+    assert_eq!(closed, Some(close(1011, "handler stalled")));
+    assert_eq!(start.elapsed().as_secs(), 80);
+    client.send(Sent::close(1011, "")).await;
+    assert_eq!(server.await.unwrap(), CloseCause::HandlerStalled);
+    assert!(dropped.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_slow_but_goes_on_is_not() {
+    let hub = unpaced();
+    let (mut client, server) = connect(&hub, 1 << 20, &[], async |mut socket: Socket| {
+        while socket.recv().await.is_some() {
+            tokio::time::sleep(Duration::from_secs(39)).await;
+        }
+    });
+    for _ in 0..300 {
+        client.send(Sent::text("x")).await;
+    }
+    let start = Clock::now();
+    while start.elapsed() < Duration::from_secs(1500) {
+        assert_eq!(client.next().await, Some((opcode::PING, Vec::new())));
+        client.send(Sent::pong("")).await;
+    }
+    assert!(!server.is_finished());
+}

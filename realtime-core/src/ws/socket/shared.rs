@@ -53,12 +53,18 @@ pub(super) struct Mail {
     pub(super) sealed: bool,
     /// The socket is dropped.
     pub(super) abandoned: bool,
+    /// It was looked whether the handler takes what is there, and it has taken nothing since.
+    pub(super) untouched: bool,
     pub(super) receiver: Option<Waker>,
     pub(super) sender: Option<Waker>,
     pub(super) driver: Option<Waker>,
 }
 
 impl Mail {
+    fn has_room(&self) -> bool {
+        self.inbox_bytes < self.max_inbox_bytes && self.inbox.len() < MAX_INBOX_MESSAGES
+    }
+
     /// Whether nothing more is to be sent: after a Close of ours, wanted or on its way. After the
     /// peer's, or its failure, answers still may.
     pub(super) fn takes_no_more(&self) -> bool {
@@ -133,6 +139,8 @@ impl Shared {
         if mail.abandoned {
             return;
         }
+        // What has just begun to wait has not waited yet.
+        mail.untouched &= !mail.inbox.is_empty();
         mail.inbox_bytes += message.len();
         mail.inbox.push_back(message);
         let receiver = mail.receiver.take();
@@ -142,8 +150,13 @@ impl Shared {
 
     /// Whether the handler has room for another message.
     pub(in crate::ws) fn has_room(&self) -> bool {
-        let mail = lock(&self.mail);
-        mail.inbox_bytes < mail.max_inbox_bytes && mail.inbox.len() < MAX_INBOX_MESSAGES
+        lock(&self.mail).has_room()
+    }
+
+    /// Whether the inbox is full and the handler has taken nothing since this was asked before.
+    pub(in crate::ws) fn is_stalled(&self) -> bool {
+        let mut mail = lock(&self.mail);
+        !mail.has_room() && std::mem::replace(&mut mail.untouched, true)
     }
 
     /// Seals it when all that the handler sent is taken and, where it may still answer, all that it
