@@ -27,7 +27,6 @@ fn start(hub: Hub) -> Server {
             run(server.listen(listener).expect("a listener").run(), hub, stop).await;
         });
     })
-    .without_socket_limit()
 }
 
 /// Behind a Unix socket.

@@ -41,7 +41,6 @@ mod framework {
             drained.drain().await;
         })
         .without_header_deadline()
-        .without_socket_limit()
     }
 }
 
@@ -71,6 +70,7 @@ mod ours {
     use super::*;
 
     realtime_testkit::conformance_tests!(start);
+    realtime_testkit::socket_limit_tests!(start);
 
     fn start(hub: Hub) -> Server {
         Server::on_tokio(async move |listener, stop| {

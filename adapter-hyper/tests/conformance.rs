@@ -17,6 +17,7 @@ use tokio_tungstenite::{
 };
 
 realtime_testkit::conformance_tests!(start);
+realtime_testkit::socket_limit_tests!(start);
 
 fn start(hub: Hub) -> Server {
     Server::on_tokio(async move |listener, stop| {

@@ -13,7 +13,6 @@ use std::{
 use super::*;
 use crate::{Event, Hub, Lag, LocalBroker, Retention, TopicPattern};
 
-mod cost;
 mod inbox;
 mod keep_up;
 mod law;

@@ -274,11 +274,6 @@ macro_rules! conformance_tests {
                 resets_a_stream_whose_events_were_evicted,
                 resets_a_websocket_with_a_fresh_id,
             ],
-            sockets: [
-                of_an_address_are_so_many,
-                of_a_proxy_are_limited_in_all,
-                that_are_websockets_count_as_such,
-            ],
             stalled: [
                 gives_back_what_a_stream_holds,
                 gives_back_what_a_websocket_holds,
@@ -329,6 +324,21 @@ macro_rules! unix_socket_tests {
         $crate::conformance_tests! { @rooms $start, run,
             limits: [hold_not_what_has_no_address],
             unix_sockets: [are_not_believed_unasked, are_believed_when_told_so],
+        }
+    };
+}
+
+/// The cases that are only for a server which asks the hub for each connection that it accepts, as our
+/// `serve` helpers do.
+#[macro_export]
+macro_rules! socket_limit_tests {
+    ($start:ident) => {
+        $crate::conformance_tests! { @rooms $start, run,
+            sockets: [
+                of_an_address_are_so_many,
+                of_a_proxy_are_limited_in_all,
+                that_are_websockets_count_as_such,
+            ],
         }
     };
 }

@@ -59,11 +59,6 @@ impl Served {
         self.server.has_header_deadline()
     }
 
-    /// Whether the server asks the hub for each connection that it accepts.
-    pub fn limits_sockets(&self) -> bool {
-        self.server.limits_sockets()
-    }
-
     /// Opens a WebSocket.
     pub async fn ws(&self, path: &str) -> Peer {
         Peer::connect(self.addr(), path, &[]).await

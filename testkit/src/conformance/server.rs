@@ -31,7 +31,6 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Server {
     addr: SocketAddr,
     has_header_deadline: bool,
-    limits_sockets: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,13 +54,7 @@ impl Server {
             .name("server".into())
             .spawn(move || serve(listener, stopped))
             .expect("a thread");
-        Self {
-            addr,
-            has_header_deadline: true,
-            limits_sockets: true,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { addr, has_header_deadline: true, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Runs `serve` on a thread, on a Unix socket. What comes to [`addr`](Self::addr) is passed on to
@@ -129,13 +122,6 @@ impl Server {
         self
     }
 
-    /// Says that this server takes connections without asking the hub, which no adapter can change.
-    #[must_use]
-    pub fn without_socket_limit(mut self) -> Self {
-        self.limits_sockets = false;
-        self
-    }
-
     pub(super) fn stop(&mut self) {
         drop(self.stop.take());
     }
@@ -150,10 +136,6 @@ impl Server {
 
     pub(super) fn has_header_deadline(&self) -> bool {
         self.has_header_deadline
-    }
-
-    pub(super) fn limits_sockets(&self) -> bool {
-        self.limits_sockets
     }
 }
 

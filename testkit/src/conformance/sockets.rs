@@ -21,9 +21,6 @@ use crate::{
 /// from elsewhere gets in. Once they have gone nothing is left of them.
 pub async fn of_an_address_are_so_many(suite: Suite) {
     let served = with_sockets(suite, 64, |limits| limits.spare_sockets_per_ip = 236);
-    if !served.limits_sockets() {
-        return;
-    }
     let mut silent = Vec::new();
     for _ in 0..HELD {
         silent.push(connect(served.addr().into()).await);
@@ -68,9 +65,6 @@ pub async fn of_a_proxy_are_limited_in_all(suite: Suite) {
         })
         .trusted_proxies(proxies)
     });
-    if !served.limits_sockets() {
-        return;
-    }
     let mut held = Vec::new();
     for _ in 0..90 {
         held.push(connect(served.addr().into()).await);
@@ -95,9 +89,6 @@ pub async fn of_a_proxy_are_limited_in_all(suite: Suite) {
 /// A WebSocket is no longer HTTP: it counts as a connection, and takes no socket's place.
 pub async fn that_are_websockets_count_as_such(suite: Suite) {
     let served = with_sockets(suite, 20, |limits| limits.spare_sockets_per_ip = 0);
-    if !served.limits_sockets() {
-        return;
-    }
     let mut peers = Vec::new();
     for _ in 0..20 {
         peers.push(served.ws("/echo").await);
