@@ -154,13 +154,14 @@ impl Draining {
     /// Ready when no connection is left, or the drain is over.
     pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
-        if state.connections.is_empty() || state.report.is_some() {
+        if state.report.is_some() {
             return Poll::Ready(());
         }
+        // Also when none is left: who waits for more than that is to know when it is over.
         if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.waiting.push(cx.waker().clone());
         }
-        Poll::Pending
+        if state.connections.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether there is a drain, or was one.

@@ -1,6 +1,10 @@
 //! Draining a hub at the time of now.
 
-use std::future::{Future, poll_fn, ready};
+use std::{
+    future::{Future, poll_fn, ready},
+    pin::pin,
+    task::Poll,
+};
 
 use super::now;
 use crate::{drain::DrainReport, hub::Hub};
@@ -33,10 +37,15 @@ impl Hub {
         self.start_drain();
         let draining = self.permits().draining();
         let until = draining.begin(&self.config().drain, now());
-        let both = async {
-            beside.await;
-            poll_fn(|cx| draining.poll_gone(cx)).await;
-        };
+        let mut beside = pin!(beside);
+        let mut is_beside_done = false;
+        let both = poll_fn(|cx| {
+            is_beside_done = is_beside_done || beside.as_mut().poll(cx).is_ready();
+            // It is also asked when that is not done: somebody may end the drain.
+            let gone = draining.poll_gone(cx);
+            let is_done = gone.is_ready() && is_beside_done;
+            if is_done || draining.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        });
         #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
         let _ = tokio::time::timeout_at(until.into(), both).await;
         self.end_drain()

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Timer, now};
-use crate::{fanout::lock, lifetime::later};
+use crate::{
+    fanout::{keep, lock},
+    lifetime::later,
+};
 
 /// What is behind a body.
 pub(super) trait Holds: Send + 'static {
@@ -41,10 +44,14 @@ struct Inside<T> {
 struct State<T> {
     /// Not there while it is polled, and once it is over.
     it: Option<Box<T>>,
-    timer: Timer,
+    /// Not there while it is set, and once the handle is dropped: setting a timer may ring it at once,
+    /// so that no lock may be held meanwhile.
+    timer: Option<Timer>,
     asking: Asking,
-    /// It has been woken while it was polled.
+    /// It has been woken while it was polled, or while its timer was set.
     is_woken: bool,
+    /// The handle is dropped.
+    is_dropped: bool,
     /// The task that waits for bytes.
     task: Option<Waker>,
 }
@@ -60,18 +67,26 @@ enum Asking {
 }
 
 impl<T: Holds> Held<T> {
-    pub(super) fn new(it: T, stall_deadline: Duration) -> Self {
-        let state = State {
-            it: Some(Box::new(it)),
-            timer: Timer::default(),
-            asking: Asking::Due { by: later(now(), stall_deadline) },
-            is_woken: false,
-            task: None,
-        };
-        let inside = Arc::new(Inside { state: Mutex::new(state), stall_deadline });
-        if let Some(it) = &mut lock(&inside.state).it {
-            it.hold(&Waker::from(Arc::clone(&inside)));
-        }
+    /// # Panics
+    /// Outside of a Tokio runtime with time.
+    pub(super) fn new(mut it: T, stall_deadline: Duration) -> Self {
+        let now = now();
+        let by = later(now, stall_deadline);
+        let inside = Arc::new(Inside {
+            state: Mutex::new(State {
+                it: None,
+                timer: Some(Timer::default()),
+                asking: Asking::Due { by },
+                is_woken: false,
+                is_dropped: false,
+                task: None,
+            }),
+            stall_deadline,
+        });
+        it.hold(&Waker::from(Arc::clone(&inside)));
+        lock(&inside.state).it = Some(Box::new(it));
+        // From now on, or one that is never polled would be held for ever.
+        inside.look_again(by, now);
         Self(inside)
     }
 
@@ -84,14 +99,13 @@ impl<T: Holds> Held<T> {
     ) -> Poll<Option<R>> {
         loop {
             let Some(mut it) = self.0.take() else { return Poll::Ready(None) };
-            let now = now();
-            match poll(&mut it, cx, now) {
+            match poll(&mut it, cx, now()) {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(given) => {
-                    self.0.gave(it, now);
+                    self.0.gave(it);
                     return Poll::Ready(given);
                 }
-                Poll::Pending if self.0.wait(it, cx, now).is_pending() => return Poll::Pending,
+                Poll::Pending if self.0.wait(it, cx).is_pending() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
@@ -106,91 +120,119 @@ impl<T: Holds> Inside<T> {
         state.it.take()
     }
 
-    fn gave(self: &Arc<Self>, it: Box<T>, now: Instant) {
+    fn gave(self: &Arc<Self>, it: Box<T>) {
+        let now = now();
         let by = later(now, self.stall_deadline);
         let mut state = lock(&self.state);
         state.it = Some(it);
         state.asking = Asking::Due { by };
-        self.look_again(&mut state.timer, by, now);
+        drop(state);
+        self.look_again(by, now);
     }
 
     /// Ready when it wants to be polled at once.
-    fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>, now: Instant) -> Poll<()> {
+    fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>) -> Poll<()> {
         let deadline = it.deadline();
         let mut state = lock(&self.state);
         state.it = Some(it);
         state.asking = Asking::Waits;
-        if state.is_woken {
-            return Poll::Ready(());
-        }
-        if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            state.task = Some(cx.waker().clone());
-        }
-        self.set(&mut state.timer, deadline, now)
+        let before = keep(&mut state.task, cx.waker());
+        drop(state);
+        drop(before);
+        self.set(deadline, now())
     }
 
     /// Sees to it that it is looked at what is due by then, some times before and then.
-    fn look_again(self: &Arc<Self>, timer: &mut Timer, by: Instant, mut now: Instant) {
-        while self.set(timer, later(now, self.stall_deadline / LOOKS).min(by), now).is_ready() {
+    fn look_again(self: &Arc<Self>, by: Instant, mut now: Instant) {
+        let soon = self.stall_deadline / LOOKS;
+        while self.set(later(now, soon).min(by), now).is_ready() {
             now = super::now();
             if by <= now {
                 // So little time that it has passed already.
-                let _ = self.set(timer, later(now, self.stall_deadline), now);
+                let _ = self.set(later(now, self.stall_deadline), now);
                 return;
             }
         }
     }
 
-    /// Sets the timer, whose ring comes here.
-    fn set(self: &Arc<Self>, timer: &mut Timer, deadline: Instant, now: Instant) -> Poll<()> {
-        if timer.is_set_before(deadline) {
+    /// Sets the timer, whose ring comes here. Ready when that has to be looked at: it has rung, or it
+    /// was woken meanwhile.
+    fn set(self: &Arc<Self>, deadline: Instant, now: Instant) -> Poll<()> {
+        let mut state = lock(&self.state);
+        // Who sets it at this moment looks again, since it was woken.
+        let Some(mut timer) = state.timer.take() else {
+            state.is_woken = true;
+            return Poll::Pending;
+        };
+        drop(state);
+        let polled = if timer.is_set_before(deadline) {
+            Poll::Pending
+        } else {
+            let waker = Waker::from(Arc::clone(self));
+            timer.poll(&mut Context::from_waker(&waker), deadline, now)
+        };
+        let mut state = lock(&self.state);
+        if state.is_dropped {
+            drop(state);
+            drop(timer);
             return Poll::Pending;
         }
-        let waker = Waker::from(Arc::clone(self));
-        timer.poll(&mut Context::from_waker(&waker), deadline, now)
+        state.timer = Some(timer);
+        if std::mem::take(&mut state.is_woken) { Poll::Ready(()) } else { polled }
     }
 }
 
 impl<T: Holds> Wake for Inside<T> {
     fn wake(self: Arc<Self>) {
-        let mut state = lock(&self.state);
-        let now = now();
-        let State { it, timer, asking, is_woken, task } = &mut *state;
-        match *asking {
-            Asking::Now => {
+        loop {
+            let mut state = lock(&self.state);
+            let now = now();
+            let State { it, timer, asking, is_woken, task, .. } = &mut *state;
+            if timer.is_none() || matches!(asking, Asking::Now) {
+                // Who sets the timer, or polls, looks again.
                 *is_woken = true;
                 return;
             }
-            Asking::Waits => {
-                let by = later(now, self.stall_deadline);
-                *asking = Asking::Due { by };
-                self.look_again(timer, by, now);
-                let task = task.take();
-                drop(state);
-                return task.into_iter().for_each(Waker::wake);
-            }
-            Asking::Due { by } => {
-                if now < by && !it.as_ref().is_some_and(|it| it.is_due(now)) {
-                    return self.look_again(timer, by, now);
+            match *asking {
+                Asking::Now => return,
+                Asking::Waits => {
+                    let by = later(now, self.stall_deadline);
+                    *asking = Asking::Due { by };
+                    let task = task.take();
+                    drop(state);
+                    self.look_again(by, now);
+                    return task.into_iter().for_each(Waker::wake);
+                }
+                Asking::Due { by } => {
+                    if now < by && !it.as_ref().is_some_and(|it| it.is_due(now)) {
+                        let soon = later(now, self.stall_deadline / LOOKS).min(by);
+                        drop(state);
+                        if self.set(soon, now).is_pending() {
+                            return;
+                        }
+                        continue;
+                    }
                 }
             }
-        }
-        let it = state.it.take();
-        let timer = std::mem::take(&mut state.timer);
-        drop(state);
-        drop(timer);
-        if let Some(mut it) = it {
-            it.give_up(now);
+            let it = it.take();
+            drop(state);
+            // It may run anything when dropped.
+            if let Some(mut it) = it {
+                it.give_up(now);
+            }
+            return;
         }
     }
 }
 
 impl<T: Holds> Drop for Held<T> {
     fn drop(&mut self) {
-        let it = self.0.take();
+        let mut state = lock(&self.0.state);
+        state.is_dropped = true;
         // The timer's waker is what the timer lies in.
-        let timer = std::mem::take(&mut lock(&self.0.state).timer);
-        drop((it, timer));
+        let (it, timer, task) = (state.it.take(), state.timer.take(), state.task.take());
+        drop(state);
+        drop((it, timer, task));
     }
 }
 

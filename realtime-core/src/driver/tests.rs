@@ -30,6 +30,7 @@ mod byte_stream;
 mod connection;
 mod deadlines;
 mod drain;
+mod held;
 mod identities;
 mod lifetime;
 mod messages;

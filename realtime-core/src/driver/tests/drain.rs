@@ -183,3 +183,15 @@ async fn a_drain_may_end_before_it_began() {
     assert_eq!(sse::Request::let_in(&hub, &Head::get()).unwrap_err().status(), 503);
     drop(client);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_the_end_whatever_else_is_waited_for() {
+    let hub = Hub::new();
+    let start = Clock::now();
+    let beside = hub.clone();
+    let draining = tokio::spawn(async move { beside.drain_beside(std::future::pending()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hub.end_drain();
+    draining.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 1);
+}

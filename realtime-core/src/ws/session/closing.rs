@@ -49,12 +49,15 @@ impl Session {
     /// Closes when a drain says so.
     pub(super) fn check_drain(&mut self, cx: &Context<'_>, now: Instant) {
         let retry = self.hub().config().drain.retry;
-        match self.admission.guard_mut().poll(cx) {
-            Some(Leave::At(at)) if now >= at && self.is_open() => {
-                self.close(CloseCause::Draining { retry: jittered(retry) }, now);
-            }
-            Some(Leave::Now) => self.end(CloseCause::Draining { retry }, false),
-            Some(Leave::At(_)) | None => {}
+        if self.admission.guard().is_cut() {
+            return self.end(CloseCause::Draining { retry }, false);
+        }
+        // One that closes by itself takes nobody's place.
+        if self.is_open()
+            && let Some(Leave::At(at)) = self.admission.guard_mut().poll(cx)
+            && now >= at
+        {
+            self.close(CloseCause::Draining { retry: jittered(retry) }, now);
         }
     }
 
