@@ -28,6 +28,7 @@ use delivery::TakeDeliveries;
 pub use delivery::{Delivery, Disconnected, Gap, Reset, ResetReason};
 use followed::Followed;
 pub(crate) use followed::Following;
+pub(crate) use join::Joining;
 pub(crate) use permission::{Permission, Permitted};
 pub use request::{Start, Subscribe, SubscribeError};
 

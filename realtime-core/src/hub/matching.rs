@@ -55,6 +55,13 @@ impl<'a> Matching<'a> {
     }
 }
 
+impl Matching<'_> {
+    /// The topics that are held and have not been given.
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = Arc<Fanout>> {
+        self.page.into_iter()
+    }
+}
+
 impl Part<'_> {
     /// Looks at some more names; tells whether there may be others.
     fn look(&mut self, topics: &Topics, found: &mut VecDeque<Arc<Fanout>>) -> bool {

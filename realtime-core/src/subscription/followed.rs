@@ -123,8 +123,13 @@ impl Hub {
         let mut found: Vec<Arc<Fanout>> = Vec::new();
         // So many of these have something to give.
         let mut in_use = 0;
-        for topic in self.matching(patterns) {
+        let mut matching = self.matching(patterns);
+        while let Some(topic) = matching.next() {
             if !wanted(&topic) {
+                // Its last subscriber may have left while it was held for this.
+                if topic.with(|state| state.log.is_blank()) {
+                    self.leave_unused([topic]);
+                }
                 continue;
             }
             found.push(topic);
@@ -139,6 +144,7 @@ impl Hub {
             if found.len() > room {
                 let max = self.config().limits.topics_per_subscription;
                 let count = found.len().saturating_add(max.saturating_sub(room));
+                self.leave_unused(found.into_iter().chain(matching.into_rest()));
                 return Err(SubscribeError::TooManyTopics { count, max });
             }
         }

@@ -15,6 +15,21 @@ use crate::{
     topic::{TopicName, TopicNameError},
 };
 
+/// A topic to be added to a subscription; left again when it is not.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    hub: Hub,
+    joined: Option<Joined>,
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        if let Some(joined) = self.joined.take() {
+            self.hub.leave(joined.member);
+        }
+    }
+}
+
 impl Hub {
     /// Subscribes at the time `now`; see [`Hub::subscribe`].
     ///
@@ -189,9 +204,10 @@ impl Hub {
         &self,
         name: &TopicName,
         now: Instant,
-    ) -> Result<Joined, SubscribeError> {
+    ) -> Result<Joining, SubscribeError> {
         let fanout = self.topic(name, now)?;
-        Ok(self.join(&fanout, true, |log| Cursor::new(log.head(), log.head())))
+        let joined = self.join(&fanout, true, |log| Cursor::new(log.head(), log.head()));
+        Ok(Joining { hub: self.clone(), joined: Some(joined) })
     }
 
     /// Joins a topic with the cursor that `place` makes; `named` when it was asked for by its name.
@@ -215,9 +231,9 @@ impl Hub {
     }
 
     /// Lets go of topics that were to be subscribed to.
-    fn leave_unused(&self, topics: Vec<Arc<Fanout>>) {
-        let names: Vec<_> = topics.iter().map(|topic| topic.topic().clone()).collect();
-        drop(topics);
+    pub(super) fn leave_unused(&self, topics: impl IntoIterator<Item = Arc<Fanout>>) {
+        // Several of them may be one.
+        let names: Vec<_> = topics.into_iter().map(|topic| topic.topic().clone()).collect();
         names.iter().for_each(|name| self.left(name));
     }
 
@@ -255,9 +271,11 @@ impl Subscription {
     }
 
     /// Adds a topic that was joined; nothing changes when it is there already.
-    pub(crate) fn attach(&mut self, joined: Joined) {
+    pub(crate) fn attach(&mut self, mut joining: Joining) {
         self.drain_inbox();
-        self.take_in(joined);
+        if let Some(joined) = joining.joined.take() {
+            self.take_in(joined);
+        }
     }
 
     /// Removes a topic that was added by its name; what it has pending is not delivered. Where a

@@ -275,3 +275,14 @@ async fn a_busy_connection_lets_other_tasks_run() {
         assert!(woken.0.load(Ordering::SeqCst), "and comes back");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_a_handler_adds_at_the_end_is_left() {
+    let hub = Hub::new();
+    let (session, mut socket) = session(&hub);
+    socket.subscribe("b").unwrap();
+    drop(session);
+    socket.subscribe("c").unwrap();
+    drop(socket);
+    assert_eq!(hub.stats().topics, 0);
+}

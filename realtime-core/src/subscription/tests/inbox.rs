@@ -251,3 +251,35 @@ fn no_more_patterns_than_allowed() {
     assert_eq!(rejection.status(), 400);
     assert!(rejection.to_string().contains("3 patterns") && rejection.to_string().contains('2'));
 }
+
+/// Who looks through the table holds what it finds, and does so no longer when it is done.
+#[test]
+fn a_topic_that_is_left_while_somebody_is_asked_about_it_goes() {
+    let world = world(128);
+    let last = Arc::new(Mutex::new(Some(world.subscribe("a.x"))));
+    let others: Vec<_> = (0..100).map(|n| world.subscribe(&*format!("b.{n}"))).collect();
+    let (leaving, staying) = (Arc::clone(&last), Arc::new(Mutex::new(others)));
+    let all = Arc::clone(&staying);
+    let refuse: Permission = Arc::new(move |_: &TopicName| {
+        drop(leaving.lock().unwrap().take());
+        all.lock().unwrap().clear();
+        false
+    });
+    let request = Subscribe::pattern("a.*").and_pattern("b.*").permitted(Some(refuse));
+    drop(world.subscribe(request));
+    assert_eq!(world.hub.stats().topics, 0);
+
+    let others: Vec<_> = (0..200).map(|n| world.subscribe(&*format!("b.{n}"))).collect();
+    *staying.lock().unwrap() = others;
+    let all = Arc::clone(&staying);
+    let permit: Permission = Arc::new(move |topic: &TopicName| {
+        if topic.as_str() == "b.99" {
+            all.lock().unwrap().clear();
+        }
+        true
+    });
+    let request = Subscribe::pattern("b.*").permitted(Some(permit));
+    world.hub.subscribe_at(request, world.now).unwrap_err();
+    staying.lock().unwrap().clear();
+    assert_eq!(world.hub.stats().topics, 0);
+}

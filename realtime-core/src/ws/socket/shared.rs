@@ -19,7 +19,7 @@ use crate::{
     limits::Limits,
     pattern::TopicPattern,
     permits::Principal,
-    subscription::{Following, Joined, Permission, Permitted, SubscribeError, Subscription},
+    subscription::{Following, Joining, Permission, Permitted, SubscribeError, Subscription},
     topic::TopicName,
     ws::message::Message,
 };
@@ -101,7 +101,7 @@ impl Counts {
 /// A change of the subscription that the handler made.
 #[derive(Debug)]
 pub(in crate::ws) enum Change {
-    Join(Joined),
+    Join(Joining),
     Leave(TopicName),
     Follow(Following),
     Unfollow(TopicPattern),
