@@ -270,9 +270,10 @@ impl Guard {
             return;
         }
         self.registered = address;
+        let waker = waker.clone();
         let mut state = lock(&self.draining.state);
         let Some(connection) = state.connections.get_mut(self.slot as usize) else { return };
-        let before = connection.waker.replace(waker.clone());
+        let before = connection.waker.replace(waker);
         drop(state);
         drop(before);
     }

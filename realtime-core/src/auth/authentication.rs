@@ -127,7 +127,8 @@ impl Authentication {
     }
 
     /// How many of these are of one client network, an IPv4 address or the /64 of an IPv6 address.
-    /// Default: a quarter, and at least one, so that no address keeps others from being checked.
+    /// Default: a quarter, and at least one, so that no address keeps others from being checked. The
+    /// block around it, a /24 or a /48, has half of all, and at least as many.
     ///
     /// More of them wait until others of their network are done. Whose turn among them has not come
     /// within half of the [`timeout`](Self::timeout) is refused with 429 and the time to come back, a

@@ -16,6 +16,7 @@ use crate::{
     client_ip::ClientIp,
     head::RequestHead,
     hub::Hub,
+    lifetime::later,
     permits::{LimitReached, RevocationWatch},
     rejection::Rejection,
     sse, ws,
@@ -176,7 +177,7 @@ fn begin(hub: &Hub, client: Option<ClientIp>, credentials: Credentials) -> Check
         let expires_at = deadline(&identity)?;
         Ok(Established { identity, expires_at, watch })
     };
-    let mut turn = authentication.turns.join(client.map(ClientIp::network));
+    let mut turn = authentication.turns.join(client);
     if !turn.try_take() {
         let authentication = authentication.clone();
         return Check::Later(Box::pin(async move {
@@ -284,22 +285,37 @@ fn deadline(identity: &Identity) -> Result<Option<Instant>, AuthenticateError> {
 
 /// The peer's identification in the course of a connection: checks what messages present.
 #[derive(Default)]
-pub(super) struct Identifying(Option<Checking>);
+pub(super) struct Identifying(Option<(Checking, Instant)>);
 
 impl Identifying {
+    /// Until when a check that is under way may take.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.0.as_ref().map(|(_, until)| *until)
+    }
+
     /// Starts a check when one is due, and tells the session its outcome.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, session: &mut ws::Session, now: Instant) {
         loop {
             if let Some(credentials) = session.presented() {
                 match begin(session.hub(), session.client_ip(), credentials) {
                     Check::Known(outcome) => session.authenticated(outcome, now),
-                    Check::Later(checking) => self.0 = Some(checking),
+                    Check::Later(checking) => {
+                        let authentication = session.hub().config().authentication.as_ref();
+                        let time = authentication.map_or(Duration::MAX, |it| it.timeout);
+                        self.0 = Some((checking, later(now, time)));
+                    }
                 }
             }
-            let Some(checking) = &mut self.0 else { return };
+            let Some((checking, _)) = &mut self.0 else { return };
             let Poll::Ready(outcome) = checking.as_mut().poll(cx) else { return };
             self.0 = None;
             session.authenticated(outcome, now);
         }
+    }
+}
+
+impl fmt::Debug for Identifying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identifying").field("checking", &self.0.is_some()).finish_non_exhaustive()
     }
 }

@@ -142,6 +142,7 @@ impl Socket {
     /// # Cancel safety
     /// When this is dropped before it is ready, nothing has changed.
     pub async fn refresh(&mut self, token: Token) -> Result<Identity, RefreshError> {
+        self.may_refresh(now())?;
         let credentials = Credentials::new(token, CredentialSource::Message);
         let established = authenticate(self.hub(), self.client_ip(), credentials).await?;
         self.establish(established)

@@ -13,6 +13,7 @@ use futures_core::Stream;
 
 use super::{
     ROUNDS_PER_POLL,
+    admit::Identifying,
     handler::Running,
     held::{Held, Holds},
     now,
@@ -44,6 +45,8 @@ pub struct ByteStream<S, H> {
 #[derive(Debug)]
 struct Driven {
     session: Session,
+    /// A check holds a turn that others wait for.
+    identifying: Identifying,
     ending: Option<Ending>,
 }
 
@@ -69,7 +72,10 @@ where
     /// Runs `session` on the bytes of `input`.
     pub fn new(input: S, session: Session, handler: Option<H>) -> Self {
         let stall_deadline = session.hub().config().limits.stall_deadline;
-        let running = Held::new(Driven { session, ending: None }, stall_deadline);
+        let running = Held::new(
+            Driven { session, identifying: Identifying::default(), ending: None },
+            stall_deadline,
+        );
         Self { running, beside: Beside { input, handler: Running::new(handler) } }
     }
 }
@@ -84,14 +90,14 @@ where
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        Driven { session, ending }: &mut Driven,
+        Driven { session, identifying, ending }: &mut Driven,
     ) -> Poll<Option<Bytes>> {
         for _ in 0..ROUNDS_PER_POLL {
             let now = now();
             session.handle_timeout(now);
             let wanted_input = session.wants_input();
             let input = self.poll_input(cx, session, now);
-            self.handler.run(cx, session, now);
+            self.handler.run(cx, session, identifying, now);
             if session.poll_transmit(cx, now).is_ready()
                 && let Some(chunk) = session.pop_chunk()
             {
@@ -168,7 +174,11 @@ impl Ending {
 
 impl Holds for Driven {
     fn deadline(&self) -> Instant {
-        self.ending.as_ref().map_or_else(|| self.session.deadline(), Ending::over_at)
+        let running = || {
+            let deadline = self.session.deadline();
+            self.identifying.until().map_or(deadline, |until| until.min(deadline))
+        };
+        self.ending.as_ref().map_or_else(running, Ending::over_at)
     }
 
     fn hold(&mut self, waker: &Waker) {
@@ -176,7 +186,9 @@ impl Holds for Driven {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.session.is_cut() || self.session.is_lagging(now)
+        self.session.is_cut()
+            || self.session.is_lagging(now)
+            || self.identifying.until().is_some_and(|until| now >= until)
     }
 
     fn give_up(&mut self, now: Instant) {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
+use super::{ROUNDS_PER_POLL, Timer, admit::Identifying, handler::Running, now};
 use crate::ws::{CloseCause, Session, Status};
 
 /// The size of the buffer that each thread has for reading, and for putting small writes together.
@@ -36,6 +36,7 @@ pub struct Connection<T, H> {
     io: T,
     session: Session,
     handler: Running<H>,
+    identifying: Identifying,
     timer: Timer,
     phase: Phase,
     needs_flush: bool,
@@ -69,7 +70,8 @@ where
         }
         let handler = Running::new(handler);
         let (timer, phase) = (Timer::default(), Phase::Running);
-        Self { io, session, handler, timer, phase, needs_flush: false }
+        let identifying = Identifying::default();
+        Self { io, session, handler, identifying, timer, phase, needs_flush: false }
     }
 
     /// Runs until the session has ended.
@@ -78,7 +80,7 @@ where
             let now = now();
             let wanted_input = self.session.wants_input();
             let read = self.poll_read(cx, now);
-            self.handler.run(cx, &mut self.session, now);
+            self.handler.run(cx, &mut self.session, &mut self.identifying, now);
             let wrote = self.poll_write(cx, now);
             if let Status::Ended { cause, linger } = self.session.status() {
                 return Poll::Ready((cause, linger));

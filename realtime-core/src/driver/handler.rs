@@ -27,21 +27,26 @@ where
     handler(socket).await.into_cause()
 }
 
-/// A handler while it runs, gone when it has ended, and what comes before it.
+/// A handler while it runs, gone when it has ended.
 pub(super) struct Running<H> {
     handler: Option<H>,
-    identifying: Identifying,
 }
 
 impl<H: Future<Output = CloseCause> + Unpin> Running<H> {
     pub(super) fn new(handler: Option<H>) -> Self {
-        Self { handler, identifying: Identifying::default() }
+        Self { handler }
     }
 
     /// Lets what is to run beside the session run: the check of who its peer is, and once that is
     /// known, the handler.
-    pub(super) fn run(&mut self, cx: &mut Context<'_>, session: &mut Session, now: Instant) {
-        self.identifying.poll(cx, session, now);
+    pub(super) fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        identifying: &mut Identifying,
+        now: Instant,
+    ) {
+        identifying.poll(cx, session, now);
         if session.is_admitted()
             && let Poll::Ready(cause) = self.poll(cx)
         {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{ROUNDS_PER_POLL, Timer, handler::Running, now};
+use super::{ROUNDS_PER_POLL, Timer, admit::Identifying, handler::Running, now};
 use crate::ws::{
     CloseCause, CloseCode, CloseFrame, CloseReason, Incoming, Message, Session, Status,
 };
@@ -85,6 +85,7 @@ pub struct Messages<T, H> {
     transport: T,
     session: Session,
     handler: Running<H>,
+    identifying: Identifying,
     timer: Timer,
     needs_flush: bool,
     closing: Option<Closing>,
@@ -108,6 +109,7 @@ where
             transport,
             session,
             handler: Running::new(handler),
+            identifying: Identifying::default(),
             timer: Timer::default(),
             needs_flush: false,
             closing: None,
@@ -119,7 +121,7 @@ where
             let now = now();
             let wanted_input = self.session.wants_input();
             let received = self.poll_receive(cx, now);
-            self.handler.run(cx, &mut self.session, now);
+            self.handler.run(cx, &mut self.session, &mut self.identifying, now);
             let sent = self.poll_send(cx, now);
             if let Status::Ended { cause, .. } = self.session.status() {
                 return Poll::Ready(cause);

@@ -204,6 +204,12 @@ impl Socket {
         Ok(())
     }
 
+    /// Counts a refresh, before anybody is asked.
+    pub(crate) fn may_refresh(&self, now: Instant) -> Result<(), RefreshError> {
+        let rate = self.hub.config().limits.refreshes;
+        if self.shared.may_refresh(rate, now) { Ok(()) } else { Err(RefreshError::TooFast) }
+    }
+
     fn change(&mut self, change: Change) {
         let mut mail = lock(&self.shared.mail);
         if mail.closing.is_some() {
@@ -287,6 +293,9 @@ pub enum RefreshError {
     /// The token proves another identity than the connection's.
     #[error("the subject must stay the same")]
     OtherSubject,
+    /// More often than [`Limits::refreshes`](crate::Limits::refreshes): the connection closes.
+    #[error("the identity is refreshed too often: the connection closes")]
+    TooFast,
     /// The connection had no identity, and the one that the token proves has as many connections as it
     /// may; or so much of the client's network is being checked that its turn did not come.
     #[error(transparent)]

@@ -266,6 +266,7 @@ async fn of_many_refreshes_at_once_the_last_one_counts_and_they_take_no_stack() 
     };
     let hub = Hub::builder()
         .authentication(Authentication::new(check).optional())
+        .limits(|limits| limits.refreshes = crate::Rate::per_second(u32::MAX))
         .authorize(|identity: Option<&Identity>, _, topic: &crate::TopicName| {
             let role = identity.and_then(Identity::get::<String>);
             role.is_some_and(|role| role == "admin") || topic.as_str() == "a.public"
@@ -381,7 +382,10 @@ async fn whose_turn_does_not_come_for_all_others_is_told_that_it_is_an_overload(
     let never = async |_: Credentials| std::future::pending().await;
     let hub = hub(Authentication::new(never).concurrency(2).concurrency_per_ip(1));
     let began = Clock::now();
-    let checks = (1..=3).map(|network| accept_event_stream(&hub, &from(network)));
+    // Each from a block of its own.
+    let peer = |block| Some(([10, block, 0, 1], 1).into());
+    let slow = |block| Head { peer: peer(block), ..bearer("slow") };
+    let checks = (1..=3).map(|block| accept_event_stream(&hub, &slow(block)));
     let statuses = futures_util::future::join_all(
         checks.map(|check| async { (check.await.unwrap_err().status(), began.elapsed()) }),
     );

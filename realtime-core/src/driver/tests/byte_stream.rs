@@ -4,11 +4,14 @@ use std::io;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::driver::byte_stream::QUIET;
+use crate::{
+    auth::{Authentication, Credentials, Identity},
+    driver::byte_stream::QUIET,
+};
 
 /// Input that a test feeds.
 struct Input(mpsc::UnboundedReceiver<Bytes>);
@@ -230,4 +233,27 @@ async fn a_stream_that_is_not_asked_for_more_is_given_up_but_for_its_handler() {
     assert_eq!(peer.next().await, None);
     drop(peer);
     assert!(dropped.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_nobody_polls_gives_its_turn_back() {
+    let check = async |presented: Credentials| {
+        if presented.token.expose() == "slow" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(Identity::new("alice"))
+    };
+    let authentication = Authentication::new(check).concurrency(1).first_message();
+    let hub = Hub::builder().authentication(authentication).build().unwrap();
+    let request = Request::let_in(&hub, &Head::websocket()).unwrap();
+    let (_, session, _socket) = request.open_with_socket(now()).unwrap();
+    let (input, receiver) = mpsc::unbounded_channel();
+    let mut stream = ByteStream::<_, BoxHandler>::new(Input(receiver), session, None);
+    input.send(Sent::text(r#"{"token":"slow"}"#).to_bytes().into()).unwrap();
+    assert!(stream.next().now_or_never().is_none());
+    // The framework does not come back. In less than the time of a stalled body:
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    let fast = Head::get().with("authorization", "Bearer fast");
+    let other = accept_event_stream(&hub, &fast).await;
+    assert!(other.is_ok(), "{other:?}");
 }

@@ -1,5 +1,7 @@
 //! Identities that a handler finds out: by a token that came its own way, or by itself.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::*;
 use crate::{
     LimitReached, Token,
@@ -119,4 +121,33 @@ async fn who_is_revoked_since_a_watch_began_is_not_identified() {
     (0..2000).for_each(|_| _ = hub.disconnect("carol", "banned"));
     assert_eq!(identify(forgotten, "bob").unwrap_err().status(), 503);
     assert_eq!((hub.stats().identities, hub.stats().connections_sse), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_that_fail_are_counted_before_anybody_is_asked() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let check = move |_: Credentials| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Err::<Identity, _>(AuthenticateError::invalid("as the test asked")) }
+    };
+    let hub = hub(Authentication::new(check).optional());
+    let (mut client, server) = connect(&hub, 1 << 16, &[], async |mut socket: Socket| {
+        while socket.recv().await.is_some() {
+            let _ = socket.refresh(Token::new("bad")).await;
+        }
+    });
+    for _ in 0..200 {
+        client.send(Sent::text("again")).await;
+    }
+    let closed = loop {
+        match client.next().await {
+            Some((opcode::PING, _)) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(closed, Some(close(4429, "too fast")));
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
+    drop(client);
+    assert_eq!(server.await.unwrap(), CloseCause::TooFast);
 }

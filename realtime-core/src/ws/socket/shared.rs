@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
     task::{Context, Waker},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use crate::{
     limits::Limits,
     pattern::TopicPattern,
     permits::Principal,
+    rate::{Bucket, Rate},
     subscription::{Following, Joining, Permission, Permitted, SubscribeError, Subscription},
     topic::TopicName,
     ws::message::Message,
@@ -45,6 +47,8 @@ pub(super) struct Mail {
     pub(super) counts: Counts,
     pub(super) identity: Option<Identity>,
     pub(super) permitted: Permitted,
+    /// How often the identity may be refreshed.
+    pub(super) refreshes: Option<Box<Bucket>>,
     /// What the handler wants to close with.
     pub(super) close: Option<CloseCause>,
     /// Why the connection is closing: nothing more comes in.
@@ -151,6 +155,20 @@ impl Shared {
     /// Whether the handler has room for another message.
     pub(in crate::ws) fn has_room(&self) -> bool {
         lock(&self.mail).has_room()
+    }
+
+    /// Counts a refresh that the handler asks for; the connection closes when that is too fast.
+    pub(in crate::ws) fn may_refresh(&self, rate: Rate, now: Instant) -> bool {
+        let mut mail = lock(&self.mail);
+        let bucket = mail.refreshes.get_or_insert_with(|| Box::new(Bucket::new(rate, now)));
+        if bucket.take(1, now).is_ok() {
+            return true;
+        }
+        mail.close.get_or_insert(CloseCause::TooFast);
+        let driver = mail.driver.take();
+        drop(mail);
+        wake(driver);
+        false
     }
 
     /// Whether the inbox is full and the handler has taken nothing since this was asked before.
