@@ -50,7 +50,7 @@ impl Stream for Body {
 }
 
 impl Holds for EventStream {
-    fn deadline(&self) -> Instant {
+    fn deadline(&self, _: Instant) -> Instant {
         self.deadline()
     }
 

@@ -173,10 +173,12 @@ impl Ending {
 }
 
 impl Holds for Driven {
-    fn deadline(&self) -> Instant {
+    fn deadline(&self, now: Instant) -> Instant {
         let running = || {
             let deadline = self.session.deadline();
-            self.identifying.until().map_or(deadline, |until| until.min(deadline))
+            // The check has a timer of its own. This is for when nobody polls that.
+            let until = self.identifying.until().filter(|until| *until > now);
+            until.map_or(deadline, |until| until.min(deadline))
         };
         self.ending.as_ref().map_or_else(running, Ending::over_at)
     }

@@ -15,8 +15,9 @@ use crate::{
 
 /// What is behind a body.
 pub(super) trait Holds: Send + 'static {
-    /// When it wants to be polled though nothing wakes it.
-    fn deadline(&self) -> Instant;
+    /// When it wants to be polled though nothing wakes it. At a time that has passed it does
+    /// something when it is polled, or it would be polled for ever.
+    fn deadline(&self, now: Instant) -> Instant;
 
     /// Sees to it that `waker` is woken when it is to end.
     fn hold(&mut self, waker: &Waker);
@@ -132,14 +133,15 @@ impl<T: Holds> Inside<T> {
 
     /// Ready when it wants to be polled at once.
     fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>) -> Poll<()> {
-        let deadline = it.deadline();
+        let now = now();
+        let deadline = it.deadline(now);
         let mut state = lock(&self.state);
         state.it = Some(it);
         state.asking = Asking::Waits;
         let before = keep(&mut state.task, cx.waker());
         drop(state);
         drop(before);
-        self.set(deadline, now())
+        self.set(deadline, now)
     }
 
     /// Sees to it that it is looked at what is due by then, some times before and then.

@@ -1,5 +1,7 @@
 //! `Socket::refresh`: tokens that come by messages of the application's own.
 
+use realtime_core::Rate;
+
 use super::{
     Served, Suite,
     identity::{self, BAD, CAUSE, UNAVAILABLE, authentication, good, soon},
@@ -8,7 +10,9 @@ use crate::{wait, ws::Peer};
 
 /// The end is as the last token says, later or sooner; one that is not taken changes nothing.
 pub async fn puts_the_end_off(suite: Suite) {
-    let served = identity::served(suite, authentication().optional());
+    let served = identity::served_with(suite, authentication().optional(), |hub| {
+        hub.limits(|limits| limits.refreshes = OFTEN)
+    });
     let mut peer = open_as(&served, &soon("alice")).await;
     for (token, answer) in [
         (good("alice"), "alice"),
@@ -35,7 +39,10 @@ pub async fn puts_the_end_off(suite: Suite) {
 /// and is told when there is none left.
 pub async fn counts_as_one_of_the_identity(suite: Suite) {
     let served = identity::served_with(suite, authentication().optional(), |hub| {
-        hub.limits(|limits| limits.connections_per_subject = 1)
+        hub.limits(|limits| {
+            limits.connections_per_subject = 1;
+            limits.refreshes = OFTEN;
+        })
     });
     let alice = open_as(&served, &good("alice")).await;
     let mut second = served.ws("/refresh").await;
@@ -87,3 +94,6 @@ async fn open_as(served: &Served, token: &str) -> Peer {
     peer.expect_text(subject).await;
     peer
 }
+
+/// What is looked at here is not how often.
+const OFTEN: Rate = Rate::per_second(100);

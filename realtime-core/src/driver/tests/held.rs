@@ -15,7 +15,7 @@ use crate::{
 struct Wanting(Instant);
 
 impl Holds for Wanting {
-    fn deadline(&self) -> Instant {
+    fn deadline(&self, _: Instant) -> Instant {
         self.0
     }
 
