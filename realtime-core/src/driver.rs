@@ -69,14 +69,16 @@ impl Timer {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         loop {
             if deadline < sleep.deadline() {
-                sleep.as_mut().reset(deadline);
+                // Not a reset: where the deadline has passed since `now` was read, that would wake
+                // from in here, while whoever is woken (`held`) holds its lock.
+                sleep.set(tokio::time::sleep_until(deadline));
             }
             ready!(sleep.as_mut().poll(cx));
             // The clock may have passed the deadline since `now` was read.
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(deadline);
+            sleep.set(tokio::time::sleep_until(deadline));
         }
     }
 }
