@@ -2,13 +2,13 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
 use super::{Timer, now};
-use crate::{fanout::lock, lifetime::later};
+use crate::{fanout::lock, lifetime::later, sync::Mutex};
 
 /// What is behind a body.
 pub(super) trait Holds: Send + 'static {

@@ -33,6 +33,8 @@ mod drain;
 mod identities;
 mod lifetime;
 mod messages;
+#[cfg(shuttle)]
+mod models;
 mod write_deadline;
 
 /// A frame from the server: opcode and payload.

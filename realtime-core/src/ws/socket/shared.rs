@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Waker},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     pattern::TopicPattern,
     permits::Principal,
     subscription::{Following, Joined, Permission, Permitted, SubscribeError, Subscription},
+    sync::Mutex,
     topic::TopicName,
     ws::{close::CloseCause, message::Message},
 };
