@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Instant,
 };
@@ -13,6 +13,7 @@ use crate::{
     event::Event,
     fanout::{Wakeups, lock},
     position::{LastEventId, Position, PositionIssuer},
+    sync::Mutex,
     topic::TopicName,
 };
 

@@ -4,17 +4,20 @@
 //! which they look. Nobody goes through them but to wake them.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use slab::Slab;
 
-use crate::fanout::lock;
+use crate::{
+    fanout::lock,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 /// How connections are let go; see [`Hub::drain`](crate::Hub::drain).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +186,7 @@ impl Draining {
     }
 
     /// Goes on to `phase` and wakes everybody, no lock being held.
-    fn proceed(&self, mut state: std::sync::MutexGuard<'_, State>, phase: Phase) {
+    fn proceed(&self, mut state: MutexGuard<'_, State>, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
         let connections: Vec<_> =
             state.connections.iter().filter_map(|(_, it)| it.waker.clone()).collect();
@@ -306,6 +309,9 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(shuttle)]
+    mod models;
 
     #[test]
     fn connections_close_at_the_rate_unless_the_deadline_is_near() {

@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     task::Waker,
     time::Instant,
 };
@@ -17,6 +14,10 @@ use crate::{
     event::Event,
     log::{Log, Mark, Retention},
     position::Position,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     topic::TopicName,
 };
 

@@ -4,10 +4,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -26,6 +23,10 @@ use crate::{
     permits::{LimitReached, Permit, Permits, SocketPermit},
     position::{LastEventId, Position},
     stats::{Counters, HubStats},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     topic::{TopicName, TopicNameError},
 };
 

@@ -87,6 +87,7 @@ mod rejection;
 pub mod sse;
 mod stats;
 mod subscription;
+mod sync;
 mod topic;
 pub mod ws;
 

@@ -2,7 +2,7 @@
 //! block around it, and of each identity.
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use crate::{
     fanout::lock,
     limits::{Limits, Transport},
     stats::Counters,
+    sync::Mutex,
 };
 
 mod networks;

@@ -7,6 +7,7 @@ mod browser;
 mod fuzz;
 mod lint;
 mod memory;
+mod models;
 mod process;
 mod steps;
 mod test;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
                TARGET…                      only these (default: all)
   memory     bytes of user memory per idle connection, on each adapter
                --connections N              how many to open (default: 5000)
+  models     run the core's models of concurrency under many schedules
+               --seconds N                  for so long each, under schedules not seen yet
   help       this text";
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn run() -> Result {
         ["tidy"] => tidy::run(),
         ["autobahn", options @ ..] => autobahn::run(options),
         ["fuzz", options @ ..] => fuzz::run_all(options),
+        ["models", options @ ..] => models::run_all(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
     }

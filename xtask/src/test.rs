@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all tests, with what they need.
 
 use crate::{
-    Result, browser,
+    Result, browser, models,
     process::{cargo, run},
     steps::Steps,
 };
@@ -11,6 +11,7 @@ pub fn run_all() -> Result {
     // The integration tests start example binaries; `cargo test` alone does not promise those.
     let _ = steps.run("browser", browser::ensure)
         && steps.run("examples", || run(cargo().args(["build", "--examples", "--all-features"])))
-        && steps.run("tests", || run(cargo().args(["test", "--workspace", "--all-features"])));
+        && steps.run("tests", || run(cargo().args(["test", "--workspace", "--all-features"])))
+        && steps.run("models", || models::run_all(&[]));
     steps.finish()
 }

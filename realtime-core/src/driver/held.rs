@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use super::{Timer, now};
 use crate::{
     fanout::{keep, lock},
     lifetime::later,
+    sync::Mutex,
 };
 
 /// What is behind a body.

@@ -34,6 +34,8 @@ mod held;
 mod identities;
 mod lifetime;
 mod messages;
+#[cfg(shuttle)]
+mod models;
 mod on_close;
 mod write_deadline;
 

@@ -1,11 +1,11 @@
 //! The inbox of a subscription that follows patterns: topics that were made since.
 
-use std::{
-    sync::{Arc, Mutex},
-    task::Waker,
-};
+use std::{sync::Arc, task::Waker};
 
-use crate::fanout::{Fanout, Waiting, keep, lock};
+use crate::{
+    fanout::{Fanout, Waiting, keep, lock},
+    sync::Mutex,
+};
 
 /// Who follows patterns: the hub puts new topics here before anything is published to them, so that
 /// not even their first event is missed.

@@ -4,10 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     task::Waker,
     time::Instant,
 };
@@ -18,6 +15,10 @@ use crate::{
     fanout::{Fanout, lock},
     log::{Log, Retention},
     pattern::{Place, TopicPattern, Trie},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     topic::TopicName,
 };
 

@@ -12,6 +12,8 @@ use crate::{
 };
 
 mod matching;
+#[cfg(shuttle)]
+mod models;
 mod patterns;
 mod publish;
 mod reentrancy;

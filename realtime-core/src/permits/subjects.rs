@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -11,7 +11,10 @@ use bytestring::ByteString;
 use slab::Slab;
 
 use super::{LimitReached, Permits};
-use crate::fanout::{keep, lock};
+use crate::{
+    fanout::{keep, lock},
+    sync::Mutex,
+};
 
 /// How many revocations are remembered while identities are being found out. A watch that is older
 /// than what was forgotten is refused as an overload.

@@ -9,7 +9,8 @@ use crate::tidy::{
 pub const RULE: &str = "room-order";
 
 /// The rooms of `realtime-core`, bottom up.
-const ROOMS: [&str; 30] = [
+const ROOMS: [&str; 31] = [
+    "sync",
     "stats",
     "event",
     "topic",

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Waker},
     time::Instant,
 };
@@ -22,6 +22,7 @@ use crate::{
     permits::Principal,
     rate::{Bucket, Rate},
     subscription::{Following, Joining, Permission, Permitted, SubscribeError, Subscription},
+    sync::Mutex,
     topic::TopicName,
     ws::message::Message,
 };
