@@ -8,6 +8,7 @@ mod fuzz;
 mod lint;
 mod memory;
 mod process;
+mod soak;
 mod steps;
 mod test;
 mod testbed;
@@ -33,6 +34,10 @@ cargo xtask COMMAND
                TARGET…                      only these (default: all)
   memory     bytes of user memory per idle connection, on each adapter
                --connections N              how many to open (default: 5000)
+  soak       a storm of clients against each adapter, after which nothing may be left
+               --seconds N, --minutes N     for all adapters together (default: 60 s)
+               --adapter axum|actix|hyper   only this adapter (default: all three)
+               --seed N                     what the clients do (default: another each time)
   help       this text";
 
 fn main() -> ExitCode {
@@ -63,6 +68,7 @@ fn run() -> Result {
         ["tidy"] => tidy::run(),
         ["autobahn", options @ ..] => autobahn::run(options),
         ["fuzz", options @ ..] => fuzz::run_all(options),
+        ["soak", options @ ..] => soak::run(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
     }
