@@ -47,7 +47,7 @@ pub fn follow(field: &Field, number: usize, mut random: Rng) -> Result<Followed,
     };
     // Some are so slow now and then that the server lets go of them.
     let is_slow = number / 2 % 4 == 3;
-    let window = if is_slow { Window::Small } else { Window::Normal };
+    let window = if is_slow { Window::Narrow } else { Window::Normal };
     let mut seen = Seen::default();
     let mut must_end_by = None;
     loop {

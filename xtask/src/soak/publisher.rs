@@ -46,6 +46,9 @@ pub fn flood(field: &Field, mut random: Rng) -> Result<u64, String> {
     Ok(count)
 }
 
+/// How long the server may take to answer, whatever goes on.
+const ANSWER: Duration = Duration::from_secs(10);
+
 fn publish(
     field: &Field,
     kept: &mut Option<TcpStream>,
@@ -57,7 +60,8 @@ fn publish(
         Some(stream) => stream,
         None => kept.insert(wire::dial(field.addr, Window::Normal, random)?),
     };
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
     stream.write_all(&wire::post(topic, body))?;
     let (status, mut rest) = wire::answer(stream)?;
     // The answer's body is one object.

@@ -74,6 +74,7 @@ impl Source {
                 (wire::handshake(&format!("/messages?{query}{id}")), 101)
             }
         };
+        stream.set_write_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
         stream.write_all(&request).map_err(failed)?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
         let (status, raw) = wire::answer(&mut stream).map_err(failed)?;

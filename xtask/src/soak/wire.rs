@@ -9,8 +9,10 @@ use std::{
 use fastrand::Rng;
 use socket2::{Domain, Socket, Type};
 
-/// No client waits longer for one read or write.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// No client waits longer for one read or write, unless it sets another time.
+pub const PATIENCE: Duration = Duration::from_millis(300);
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +20,22 @@ pub enum Window {
     Normal,
     /// So small that whoever does not read holds the server up soon.
     Small,
+    /// The same, with room enough to catch up.
+    Narrow,
 }
 
 /// Connects from some address of the loopback interface: closed connections hold ports for a while,
 /// and one address has too few.
 pub fn dial(addr: SocketAddr, window: Window, random: &mut Rng) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-    if window == Window::Small {
-        socket.set_recv_buffer_size(2048)?;
+    match window {
+        Window::Normal => {}
+        Window::Small => socket.set_recv_buffer_size(2 * 1024)?,
+        Window::Narrow => socket.set_recv_buffer_size(32 * 1024)?,
     }
     let from = Ipv4Addr::new(127, 0, random.u8(0..8), random.u8(2..250));
     socket.bind(&SocketAddr::from((from, 0)).into())?;
-    socket.connect_timeout(&addr.into(), PATIENCE)?;
+    socket.connect_timeout(&addr.into(), CONNECT)?;
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
