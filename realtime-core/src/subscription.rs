@@ -121,6 +121,11 @@ impl Subscription {
         self.id(self.taken)
     }
 
+    /// Whether the first that it has is a reset, which has yet to be taken.
+    pub(crate) fn is_to_tell_reset(&self) -> bool {
+        self.reset.is_some()
+    }
+
     /// What became of its events.
     pub fn counts(&self) -> SubscriptionCounts {
         self.counts
