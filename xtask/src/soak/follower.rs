@@ -1,7 +1,7 @@
 //! A well-behaved client: comes back from where it was, and looks whether anything is missing.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
@@ -54,6 +54,7 @@ pub fn follow(field: &Field, number: usize, mut random: Rng) -> Result<Followed,
         let id = seen.id.as_deref();
         let mut source = Source::open(field.addr, transport, window, query, id, &mut random)?;
         seen.followed.connects += 1;
+        seen.note(format!("connects after {:?}", seen.id));
         let until = Instant::now() + Duration::from_millis(random.u64(100..5_000));
         loop {
             match source.next(&mut random)? {
@@ -64,6 +65,7 @@ pub fn follow(field: &Field, number: usize, mut random: Rng) -> Result<Followed,
                 Got::Nothing => {}
                 Got::End => {
                     seen.followed.ended += 1;
+                    seen.note("is ended".to_owned());
                     break;
                 }
             }
@@ -84,7 +86,8 @@ pub fn follow(field: &Field, number: usize, mut random: Rng) -> Result<Followed,
             } else if is_slow && random.u8(..) < 2 {
                 thread::sleep(Duration::from_millis(random.u64(200..2_000)));
             }
-            if Instant::now() > until {
+            // What it has read, it has seen.
+            if Instant::now() > until && source.is_empty() {
                 wire::leave(source.into_stream(), &mut random);
                 break;
             }
@@ -96,6 +99,9 @@ pub fn follow(field: &Field, number: usize, mut random: Rng) -> Result<Followed,
 /// How long it may take to catch up when the storm is over.
 const FINISH: Duration = Duration::from_secs(15);
 
+/// How much of what happened is told when something is missing.
+const TRAIL: usize = 12;
+
 #[derive(Debug, Default)]
 struct Seen {
     followed: Followed,
@@ -103,12 +109,24 @@ struct Seen {
     last: HashMap<String, u64>,
     /// Topics that have gone on since the server told of a loss.
     after_loss: Option<HashSet<String>>,
+    /// What happened last, but for events.
+    trail: VecDeque<String>,
 }
 
 impl Seen {
+    fn note(&mut self, what: String) {
+        self.trail.push_back(what);
+        if self.trail.len() > TRAIL {
+            self.trail.pop_front();
+        }
+    }
+
     fn take(&mut self, item: Item) -> Result<(), String> {
         if let Some(id) = item.id {
             self.id = Some(id);
+        }
+        if item.event != "message" {
+            self.note(format!("{} {} {:?} {:?}", item.event, item.data, self.id, self.last));
         }
         match &*item.event {
             "message" => self.number(&item.data),
@@ -142,7 +160,11 @@ impl Seen {
             return Ok(());
         }
         let what = if number > last { "lost without a word" } else { "doubled" };
-        Err(format!("{what}: {topic} {number} came after {last}; its last id is {:?}", self.id))
+        Err(format!(
+            "{what}: {topic} {number} came after {last}; its last id is {:?}; before: {}",
+            self.id,
+            Vec::from(self.trail.clone()).join(", ")
+        ))
     }
 
     fn has_all(&self, field: &Field, query: &str) -> bool {

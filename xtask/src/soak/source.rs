@@ -111,6 +111,11 @@ impl Source {
         Ok(self.items.pop_front().map_or(Got::Nothing, Got::Item))
     }
 
+    /// Whether all that was read has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     pub fn into_stream(self) -> TcpStream {
         self.stream
     }
