@@ -126,6 +126,11 @@ impl Subscription {
         self.reset.is_some()
     }
 
+    /// Takes that reset, before anything else is taken.
+    pub(crate) fn take_reset(&mut self) -> Option<Reset> {
+        self.reset.take()
+    }
+
     /// What became of its events.
     pub fn counts(&self) -> SubscriptionCounts {
         self.counts
