@@ -30,6 +30,7 @@ pub(crate) fn serve(
             .app_data(web::PayloadConfig::new(max_body))
             .route("/ws", web::get().to(ws))
             .route("/echo", web::get().to(echo))
+            .route("/messages", web::get().to(messages))
             .route("/events", web::get().to(events))
             .route("/whoami", web::get().to(whoami))
             .route("/publish", web::post().to(publish))
@@ -53,6 +54,13 @@ async fn ws(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
 
 async fn echo(upgrade: WebSocketUpgrade) -> Result<HttpResponse, Refused> {
     upgrade.limits(app::echo_limits).run(app::echo)
+}
+
+async fn messages(
+    upgrade: WebSocketUpgrade,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    upgrade.subscribe(app::topics(request.uri().query())).run(app::ignore)
 }
 
 async fn events(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {

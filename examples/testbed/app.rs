@@ -50,6 +50,11 @@ pub(crate) async fn publish_all(mut socket: Socket) -> Result<(), PublishError> 
     Ok(())
 }
 
+/// `GET /messages?topic=T&pattern=P` takes whatever the client sends, and does nothing with it.
+pub(crate) async fn ignore(mut socket: Socket) {
+    while socket.recv().await.is_some() {}
+}
+
 /// `GET /echo`: sends back what the client sends.
 pub(crate) async fn echo(mut socket: Socket) {
     while let Some(message) = socket.recv().await {
@@ -110,7 +115,7 @@ pub(crate) fn echo_limits(limits: &mut Limits) {
     limits.outbox_bytes = ECHO_BYTES;
 }
 
-/// The topics of `GET /events?topic=T&topic=U&pattern=V.*`.
+/// The topics of `GET /events?topic=T&topic=U&pattern=V.*`, and of `/messages`.
 pub(crate) fn topics(query: Option<&str>) -> Subscribe {
     let topics: Subscribe = parameters(query, "topic").collect();
     let subscribe = parameters(query, "pattern").fold(topics, Subscribe::and_pattern);
@@ -123,8 +128,10 @@ pub(crate) fn topics(query: Option<&str>) -> Subscribe {
 pub(crate) async fn publish(
     hub: &Hub,
     query: Option<&str>,
-    body: Vec<u8>,
+    mut body: Vec<u8>,
 ) -> Result<String, (u16, String)> {
+    // Frameworks read into larger buffers, which an event would keep for as long as it is retained.
+    body.shrink_to_fit();
     let bad_request = |error: String| (400, format!("{error}\n"));
     let topic = parameters(query, "topic").next().unwrap_or_else(|| BENCH.to_owned());
     let mut event = match String::from_utf8(body) {
@@ -150,9 +157,13 @@ pub(crate) async fn publish(
     }
 }
 
-/// `GET /stats`.
+/// `GET /stats`: the hub's, and `tasks`, which are alive on the runtime of the thread that answers; on
+/// actix, where each thread has one of its own and most tasks are not counted, that says little.
 pub(crate) fn stats(hub: &Hub) -> String {
-    serde_json::to_string(&hub.stats()).unwrap_or_default()
+    let mut stats = serde_json::json!(hub.stats());
+    let runtime = tokio::runtime::Handle::try_current();
+    stats["tasks"] = runtime.map(|it| it.metrics().num_alive_tasks()).ok().into();
+    stats.to_string()
 }
 
 /// The most that `POST /publish` reads.

@@ -24,6 +24,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<DrainRe
     let router = Router::new()
         .route("/ws", get(ws))
         .route("/echo", get(echo))
+        .route("/messages", get(messages))
         .route("/events", get(events))
         .route("/whoami", get(whoami))
         .route("/publish", post(publish))
@@ -40,6 +41,13 @@ async fn ws(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
 
 async fn echo(upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
     upgrade.limits(app::echo_limits).run(app::echo)
+}
+
+async fn messages(
+    upgrade: WebSocketUpgrade,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refused> {
+    upgrade.subscribe(app::topics(query.as_deref())).run(app::ignore)
 }
 
 async fn events(sse: Sse, RawQuery(query): RawQuery) -> Result<Response, Refused> {

@@ -32,6 +32,13 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
             .await?
             .limits(app::echo_limits)
             .run(app::echo),
+        (_, "/messages") => {
+            let topics = app::topics(request.uri().query());
+            WebSocketUpgrade::from_request(&hub, &mut request)
+                .await?
+                .subscribe(topics)
+                .run(app::ignore)
+        }
         (_, "/events") => {
             Sse::from_request(&hub, &request).await?.stream(app::topics(request.uri().query()))
         }

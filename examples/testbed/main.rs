@@ -8,6 +8,7 @@ mod actix;
 mod app;
 mod axum;
 mod hyper;
+mod log;
 mod options;
 mod times;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    log::install();
     let hub = app::hub(&options)?;
     let listener = listen(&options)?;
     println!("listening on {}", listener.local_addr()?);

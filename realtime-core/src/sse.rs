@@ -52,7 +52,10 @@ impl EventStream {
         mut admission: Admission,
         now: Instant,
     ) -> Self {
-        let preamble = Some(encode::preamble(jittered(config.retry), subscription.last_event_id()));
+        // A fresh id comes with the word that it is one, in the same block: else who is cut, or let go,
+        // between the two would come back with it and never know of the loss.
+        let id = (!subscription.is_to_tell_reset()).then(|| subscription.last_event_id());
+        let preamble = Some(encode::preamble(jittered(config.retry), id));
         let heartbeat_at = later(now, config.heartbeat);
         admission.opened();
         let lifetime = Lifetime::new(&admission.hub().config().limits, now);

@@ -122,6 +122,16 @@ impl Subscription {
         self.id(self.taken)
     }
 
+    /// Whether the first that it has is a reset, which has yet to be taken.
+    pub(crate) fn is_to_tell_reset(&self) -> bool {
+        self.reset.is_some()
+    }
+
+    /// Takes that reset, before anything else is taken.
+    pub(crate) fn take_reset(&mut self) -> Option<Reset> {
+        self.reset.take()
+    }
+
     /// What became of its events.
     pub fn counts(&self) -> SubscriptionCounts {
         self.counts

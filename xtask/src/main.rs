@@ -9,6 +9,7 @@ mod lint;
 mod memory;
 mod models;
 mod process;
+mod soak;
 mod steps;
 mod test;
 mod testbed;
@@ -36,6 +37,10 @@ cargo xtask COMMAND
                --connections N              how many to open (default: 5000)
   models     run the core's models of concurrency under many schedules
                --seconds N                  for so long each, under schedules not seen yet
+  soak       a storm of clients against each adapter, after which nothing may be left
+               --seconds N, --minutes N     for all adapters together (default: 60 s)
+               --adapter axum|actix|hyper   only this adapter (default: all three)
+               --seed N                     what the clients do (default: another each time)
   help       this text";
 
 fn main() -> ExitCode {
@@ -67,6 +72,7 @@ fn run() -> Result {
         ["autobahn", options @ ..] => autobahn::run(options),
         ["fuzz", options @ ..] => fuzz::run_all(options),
         ["models", options @ ..] => models::run_all(options),
+        ["soak", options @ ..] => soak::run(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),
     }

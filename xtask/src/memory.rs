@@ -107,7 +107,8 @@ fn resident_at_rest(process: u32) -> Result<u64> {
     Ok(last)
 }
 
-fn resident(process: u32) -> Result<u64> {
+/// The resident memory in KiB.
+pub fn resident(process: u32) -> Result<u64> {
     let path = format!("/proc/{process}/status");
     let status = fs::read_to_string(&path)
         .map_err(|error| format!("could not read {path} (Linux only): {error}"))?;

@@ -42,10 +42,23 @@ pub struct Server {
 impl Server {
     /// Starts the testbed on a free port; it writes its errors to `log`.
     pub fn start(testbed: &Path, adapter: &str, log: &Path) -> Result<Self> {
+        Self::start_with(testbed, adapter, &[], &[], log)
+    }
+
+    /// The same, with further arguments and environment.
+    pub fn start_with(
+        testbed: &Path,
+        adapter: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Self> {
         let errors = File::create(log)
             .map_err(|error| format!("could not write {}: {error}", log.display()))?;
         let mut child = Command::new(testbed)
             .args(["--adapter", adapter, "--listen", "127.0.0.1:0", "--origin", "any"])
+            .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)

@@ -27,9 +27,13 @@ pub(super) fn blocks(binary: BinaryData) -> &'static dyn WireFormat {
 
 /// The first bytes of every stream: a reconnection time and an id, without data. That dispatches
 /// nothing, but the client keeps the id, so that it resumes even if it is cut before its first event.
-pub(super) fn preamble(retry: Duration, id: LastEventId) -> Bytes {
+pub(super) fn preamble(retry: Duration, id: Option<LastEventId>) -> Bytes {
     let mut out = Vec::with_capacity(64);
-    let _ = write!(out, "retry: {}\nid: {id}\n\n", retry.as_millis().max(1));
+    let _ = writeln!(out, "retry: {}", retry.as_millis().max(1));
+    if let Some(id) = id {
+        let _ = writeln!(out, "id: {id}");
+    }
+    out.push(b'\n');
     out.into()
 }
 

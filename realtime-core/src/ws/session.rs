@@ -150,10 +150,14 @@ impl Session {
         }
     }
 
-    /// Tells the client where it starts, if it has topics.
+    /// Tells the client where it starts, if it has topics. Where that is not where it wanted to, it is
+    /// told so at once, not when events are taken: whoever is let go before would come back with the
+    /// fresh id and never know of the loss.
     fn tell_ready(&mut self) {
         if self.subscription.count() > 0 {
             self.outgoing.extend(self.format.ready(self.subscription.last_event_id()));
+            let reset = self.subscription.take_reset();
+            self.outgoing.extend(reset.and_then(|reset| self.format.reset(&reset)));
         }
     }
 

@@ -55,6 +55,7 @@ pub mod proxies;
 pub mod refresh;
 pub mod release;
 pub mod resume;
+pub mod rolling_restart;
 pub mod routes;
 pub mod secrets;
 pub mod sockets;
@@ -70,6 +71,7 @@ mod lagging;
 mod recorder;
 mod served;
 mod server;
+mod shared_log;
 
 use std::{
     sync::{PoisonError, RwLock},
@@ -274,6 +276,7 @@ macro_rules! conformance_tests {
                 resets_a_stream_whose_events_were_evicted,
                 resets_a_websocket_with_a_fresh_id,
             ],
+            rolling_restart: [loses_nothing_with_a_shared_log, tells_what_ends_with_the_process],
             stalled: [
                 gives_back_what_a_stream_holds,
                 gives_back_what_a_websocket_holds,

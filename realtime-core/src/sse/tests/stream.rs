@@ -197,3 +197,25 @@ fn a_pattern_that_brings_too_many_topics_ends_the_stream() {
     let refused = request.open(Subscribe::pattern("no wildcard"), Instant::now()).unwrap_err();
     assert_eq!(refused.status(), 400);
 }
+
+#[test]
+fn a_fresh_id_never_comes_without_the_reset() {
+    let hub = Hub::new();
+    publish(&hub, "a", Event::text("missed"));
+    let presents = Head::get().with("last-event-id", "1-1");
+    // Cut behind the first block, and let go before anything was taken.
+    let mut cut = Client::with(&hub, &presents, "a", |_| {});
+    let mut told_to_go = Client::with(&hub, &presents, "a", |_| {});
+    let bytes = cut.poll().unwrap();
+    let first = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap() + 2;
+    assert_eq!(cut.parser.feed(&bytes[..first]), []);
+    assert_eq!(cut.parser.last_event_id(), "", "it still presents the old id");
+    assert!(cut.parser.retry().is_some());
+    assert_eq!(names(&cut.parser.feed(&bytes[first..])), ["realtime.reset"]);
+    assert_ne!(cut.parser.last_event_id(), "");
+
+    hub.start_drain();
+    let bytes = told_to_go.poll_at(SECOND).unwrap();
+    assert_eq!(names(&told_to_go.parser.feed(&bytes)), ["realtime.bye"]);
+    assert_eq!(told_to_go.parser.last_event_id(), "");
+}

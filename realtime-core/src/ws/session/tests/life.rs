@@ -140,3 +140,21 @@ fn times_without_end_are_no_panic() {
     rig.wait_until(2e6);
     assert_eq!(rig.ended(), None);
 }
+
+#[test]
+fn who_is_let_go_before_anything_was_taken_knows_of_the_loss() {
+    let mut rig = Rig::with(
+        |hub| hub,
+        |request| {
+            request
+                .subscribe(Subscribe::to("a").after("1-1".parse::<crate::LastEventId>().unwrap()))
+        },
+    );
+    rig.hub.start_drain();
+    let written = rig.at(1.0).written();
+    let told: Vec<_> = written.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("realtime.ready"), "{told:?}");
+    assert!(told[1].contains("realtime.reset"), "{told:?}");
+    assert_eq!(written[2].0, opcode::CLOSE);
+}
