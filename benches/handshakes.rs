@@ -12,6 +12,7 @@
     reason = "a benchmark tells its figures"
 )]
 
+mod head;
 mod side_by_side;
 
 use std::{
@@ -26,9 +27,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use head::Head;
 use jsonwebtoken::{EncodingKey, Header};
 use realtime::{
-    Authentication, HttpVersion, Hub, OriginPolicy, Rate, RequestHead, TrustedProxies, driver,
+    Authentication, Hub, OriginPolicy, Rate, TrustedProxies, driver,
     hyper::{WebSocketUpgrade, serve},
     jwt::Jwt,
 };
@@ -167,37 +169,6 @@ fn handshake(addr: SocketAddr, request: &[u8]) {
     assert!(answer[..read].starts_with(b"HTTP/1.1 101"), "{}", answer[..read].escape_ascii());
 }
 
-/// A request's head without a framework.
-struct Head {
-    headers: Vec<(&'static str, Vec<u8>)>,
-}
-
-impl RequestHead for Head {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn version(&self) -> HttpVersion {
-        HttpVersion::Http11
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.iter().filter(move |(it, _)| *it == name).map(|(_, value)| &value[..])
-    }
-
-    fn bytes(&self) -> usize {
-        self.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        Some((Ipv4Addr::LOCALHOST, 1234).into())
-    }
-}
-
 fn head() -> Head {
     let headers = [
         ("host", "api.example.com".to_owned()),
@@ -208,7 +179,10 @@ fn head() -> Head {
         ("origin", "https://app.example.com".to_owned()),
         ("cookie", format!("theme=dark; token={}", token())),
     ];
-    Head { headers: headers.map(|(name, value)| (name, value.into_bytes())).into() }
+    Head {
+        headers: headers.map(|(name, value)| (name, value.into_bytes())).into(),
+        peer: Some((Ipv4Addr::LOCALHOST, 1234).into()),
+    }
 }
 
 /// Is let in and leaves, without a socket.

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark tells its figures")]
 
+mod head;
 mod side_by_side;
 
 use futures_util::FutureExt;
-use realtime::{Event, HttpVersion, Hub, Identity, RequestHead, Subscribe, TopicName, driver};
+use head::Head;
+use realtime::{Event, Hub, Identity, Subscribe, TopicName, driver};
 
 const TOPICS: usize = 65_000;
 
@@ -25,38 +27,9 @@ fn hub(permitted: &'static str) -> Hub {
     hub
 }
 
-/// A request's head without anything.
-struct Head;
-
-impl RequestHead for Head {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn version(&self) -> HttpVersion {
-        HttpVersion::Http11
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn header_values<'a>(&'a self, _: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        std::iter::empty()
-    }
-
-    fn bytes(&self) -> usize {
-        0
-    }
-
-    fn peer_addr(&self) -> Option<std::net::SocketAddr> {
-        None
-    }
-}
-
 /// An event stream is opened and dropped.
 fn follow(hub: &Hub, subscribe: impl Into<Subscribe>) -> bool {
-    let admitted = driver::accept_event_stream(hub, &Head).now_or_never();
+    let admitted = driver::accept_event_stream(hub, &Head::default()).now_or_never();
     let request = admitted.expect("nothing is checked").expect("let in");
     driver::Body::open(request, subscribe).is_ok()
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark tells its figures")]
 
+mod head;
 mod side_by_side;
 mod streams;
 

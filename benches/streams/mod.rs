@@ -7,7 +7,9 @@ use std::{
 };
 
 use futures_util::{FutureExt, Stream, StreamExt};
-use realtime::{Event, HttpVersion, Hub, RequestHead, driver, ws};
+use realtime::{Event, Hub, driver, ws};
+
+use crate::head::Head;
 use tokio::sync::broadcast;
 
 /// Enters a runtime, whose timers the streams set; it is never driven.
@@ -31,7 +33,7 @@ impl Streams {
     #[allow(dead_code, reason = "each benchmark uses one of the two")]
     pub(crate) fn sse(count: usize) -> Self {
         Self::new(count, |hub| {
-            let request = driver::accept_event_stream(hub, &Head).now_or_never();
+            let request = driver::accept_event_stream(hub, &Head::default()).now_or_never();
             let request = request.expect("nothing to wait for").expect("a valid request");
             let (_, mut body) = driver::Body::open(request, "bench").expect("a valid topic");
             Box::new(move |cx| take(&mut body, cx))
@@ -104,32 +106,4 @@ fn take(stream: &mut (impl Stream<Item = bytes::Bytes> + Unpin), cx: &mut Contex
         taken += bytes.len();
     }
     taken
-}
-
-struct Head;
-
-impl RequestHead for Head {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn version(&self) -> HttpVersion {
-        HttpVersion::Http11
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn header_values<'a>(&'a self, _: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        std::iter::empty()
-    }
-
-    fn bytes(&self) -> usize {
-        0
-    }
-
-    fn peer_addr(&self) -> Option<std::net::SocketAddr> {
-        None
-    }
 }

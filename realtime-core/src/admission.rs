@@ -156,6 +156,18 @@ impl Admission {
         }
     }
 
+    /// Why a connection ends that is given up because nobody takes what it gives.
+    pub(crate) fn given_up(&self, is_lagging: bool) -> CloseCause {
+        if self.guard().is_cut() {
+            CloseCause::Draining { retry: self.hub.config().drain.retry }
+        } else if is_lagging {
+            add(&self.hub.counters().slow_disconnects, 1);
+            CloseCause::SlowConsumer
+        } else {
+            CloseCause::WriteDeadline
+        }
+    }
+
     /// The connection's part in a drain.
     pub(crate) fn guard(&self) -> &Guard {
         self.permit.guard()

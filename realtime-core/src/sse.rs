@@ -82,15 +82,7 @@ impl EventStream {
 
     /// Takes word that it is given up, because nobody takes what it gives.
     pub(crate) fn give_up(&mut self, now: Instant) {
-        let cause = if self.is_cut() {
-            CloseCause::Draining { retry: self.hub().config().drain.retry }
-        } else if self.is_lagging(now) {
-            add(&self.hub().counters().slow_disconnects, 1);
-            CloseCause::SlowConsumer
-        } else {
-            CloseCause::WriteDeadline
-        };
-        self.end(cause);
+        self.end(self.admission.given_up(self.is_lagging(now)));
     }
 
     /// The next bytes: everything that is pending in one piece, up to 64 KiB and one event. `None`

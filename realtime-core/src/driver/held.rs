@@ -191,14 +191,9 @@ impl<T: Holds> Wake for Inside<T> {
             let mut state = lock(&self.state);
             let now = now();
             let State { it, timer, asking, is_woken, task, .. } = &mut *state;
-            if timer.is_none() || matches!(asking, Asking::Now) {
-                // Who sets the timer, or polls, looks again.
-                *is_woken = true;
-                return;
-            }
+            let is_idle = timer.is_some();
             match *asking {
-                Asking::Now => return,
-                Asking::Waits => {
+                Asking::Waits if is_idle => {
                     let by = later(now, self.stall_deadline);
                     *asking = Asking::Due { by };
                     let task = task.take();
@@ -206,7 +201,7 @@ impl<T: Holds> Wake for Inside<T> {
                     self.look_again(by, now);
                     return task.into_iter().for_each(Waker::wake);
                 }
-                Asking::Due { by } => {
+                Asking::Due { by } if is_idle => {
                     if now < by && !it.as_ref().is_some_and(|it| it.is_due(now)) {
                         let soon = later(now, self.stall_deadline / LOOKS).min(by);
                         drop(state);
@@ -215,6 +210,11 @@ impl<T: Holds> Wake for Inside<T> {
                         }
                         continue;
                     }
+                }
+                // Who sets the timer, or polls, looks again.
+                _ => {
+                    *is_woken = true;
+                    return;
                 }
             }
             let it = it.take();

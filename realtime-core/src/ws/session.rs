@@ -275,15 +275,7 @@ impl Session {
 
     /// Takes word that it is given up, because nobody takes what it gives.
     pub(crate) fn give_up(&mut self, now: Instant) {
-        let cause = if self.is_cut() {
-            CloseCause::Draining { retry: self.hub().config().drain.retry }
-        } else if self.is_lagging(now) {
-            add(&self.hub().counters().slow_disconnects, 1);
-            CloseCause::SlowConsumer
-        } else {
-            CloseCause::WriteDeadline
-        };
-        self.end(cause, false);
+        self.end(self.admission.given_up(self.is_lagging(now)), false);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
