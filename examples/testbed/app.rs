@@ -128,10 +128,8 @@ pub(crate) fn topics(query: Option<&str>) -> Subscribe {
 pub(crate) async fn publish(
     hub: &Hub,
     query: Option<&str>,
-    mut body: Vec<u8>,
+    body: Vec<u8>,
 ) -> Result<String, (u16, String)> {
-    // Frameworks read into larger buffers, which an event would keep for as long as it is retained.
-    body.shrink_to_fit();
     let bad_request = |error: String| (400, format!("{error}\n"));
     let topic = parameters(query, "topic").next().unwrap_or_else(|| BENCH.to_owned());
     let mut event = match String::from_utf8(body) {

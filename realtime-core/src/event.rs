@@ -6,9 +6,17 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
 
+pub(crate) mod strings;
+
+use strings::exact_text;
+pub(crate) use strings::{check_string, string_value, validated_string};
+
 /// One thing that happened: data, and optionally a name and a key.
 ///
-/// Cloning is cheap: data, name and key are shared, never copied.
+/// Cloning is cheap: data, name and key are shared, never copied. Each lies in memory of its own and
+/// of its size, so that an event which a topic retains keeps no larger buffer alive that it was cut
+/// out of: what is given as a `String` or `Vec` is taken as it is and loses its spare capacity, as is
+/// a `Bytes` or `ByteString` that nobody shares; a shared one is copied, once.
 ///
 /// ```
 /// use realtime_core::Event;
@@ -39,13 +47,14 @@ pub enum Data {
 
 impl Event {
     /// An event of UTF-8 text.
-    pub fn text(data: impl Into<ByteString>) -> Self {
-        Self { data: Data::Text(data.into()), name: None, key: None, json: false }
+    pub fn text(data: impl Into<String>) -> Self {
+        Self { data: Data::Text(exact_text(data.into())), name: None, key: None, json: false }
     }
 
     /// An event of bytes.
-    pub fn binary(data: impl Into<Bytes>) -> Self {
-        Self { data: Data::Binary(data.into()), name: None, key: None, json: false }
+    pub fn binary(data: impl Into<Vec<u8>>) -> Self {
+        let data = data.into().into_boxed_slice().into();
+        Self { data: Data::Binary(data), name: None, key: None, json: false }
     }
 
     /// An event whose text is `value` as JSON.
@@ -156,153 +165,6 @@ impl From<std::convert::Infallible> for EventError {
     }
 }
 
-/// Defines a validated, cheaply cloned string, whose error is defined elsewhere.
-macro_rules! string_value {
-    (
-        $(#[$doc:meta])* $name:ident, $error:ident, max $max:expr, check $check:expr
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(ByteString);
-
-        impl $name {
-            /// The longest that it may be, in bytes.
-            pub const MAX_BYTES: usize = $max;
-
-            /// Checks `value` and takes it.
-            ///
-            /// # Errors
-            /// One variant for each way of being invalid; it names the limit or the byte.
-            pub fn new(value: impl Into<ByteString>) -> Result<Self, $error> {
-                let value = value.into();
-                let check: fn(&str) -> Result<(), $error> = $check;
-                check(&value)?;
-                Ok(Self(value))
-            }
-
-            /// It as a string slice.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(self.as_str(), f)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                self.as_str()
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $error;
-            fn from_str(value: &str) -> Result<Self, $error> {
-                Self::new(value)
-            }
-        }
-
-        impl TryFrom<&str> for $name {
-            type Error = $error;
-            fn try_from(value: &str) -> Result<Self, $error> {
-                Self::new(value)
-            }
-        }
-
-        impl TryFrom<&String> for $name {
-            type Error = $error;
-            fn try_from(value: &String) -> Result<Self, $error> {
-                Self::new(value.as_str())
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $error;
-            fn try_from(value: String) -> Result<Self, $error> {
-                Self::new(value)
-            }
-        }
-
-        impl From<&$name> for $name {
-            fn from(value: &$name) -> Self {
-                value.clone()
-            }
-        }
-
-        impl From<std::convert::Infallible> for $error {
-            fn from(never: std::convert::Infallible) -> Self {
-                match never {}
-            }
-        }
-    };
-}
-pub(crate) use string_value;
-
-/// Defines a validated, cheaply cloned string with its error.
-macro_rules! validated_string {
-    (
-        $(#[$doc:meta])* $name:ident, $(#[$error_doc:meta])* $error:ident, $what:literal,
-        max $max:expr, check $check:expr
-    ) => {
-        $crate::event::string_value! {
-            $(#[$doc])* $name, $error, max $max, check $check
-        }
-
-        $(#[$error_doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-        #[non_exhaustive]
-        pub enum $error {
-            /// It is empty.
-            #[error("{what} must not be empty", what = $what)]
-            Empty,
-            /// It is longer than the limit.
-            #[error("{what} must be at most {max} bytes long, this one has {length}", what = $what)]
-            TooLong {
-                /// Its length in bytes.
-                length: usize,
-                /// The limit in bytes.
-                max: usize,
-            },
-            /// It holds a character that is not allowed.
-            #[error("{what} must not contain {character:?} (at byte {at})", what = $what)]
-            Character {
-                /// The character.
-                character: char,
-                /// Where it stands, in bytes from the start.
-                at: usize,
-            },
-            /// It is reserved.
-            #[error("{what} {0:?} is reserved: choose another", what = $what)]
-            Reserved(String),
-        }
-    };
-}
-pub(crate) use validated_string;
-
-/// Checks length and, for each character, `allowed`; the shared half of every validated string.
-macro_rules! check_string {
-    ($error:ident, $value:expr, $max:expr, $allowed:expr) => {{
-        let value: &str = $value;
-        let allowed: fn(char) -> bool = $allowed;
-        if value.len() > $max {
-            return Err($error::TooLong { length: value.len(), max: $max });
-        }
-        if let Some((at, character)) = value.char_indices().find(|(_, c)| !allowed(*c)) {
-            return Err($error::Character { character, at });
-        }
-    }};
-}
-pub(crate) use check_string;
-
 /// The prefix of event names that the library itself sends (`realtime.gap`, `realtime.reset`, …).
 pub(crate) const RESERVED_PREFIX: &str = "realtime.";
 
@@ -340,6 +202,8 @@ validated_string! {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -360,6 +224,52 @@ mod tests {
     fn size_counts_data_name_and_key() {
         let event = Event::text("12345").named("ab").unwrap().keyed("c").unwrap();
         assert_eq!(event.size(), 8);
+    }
+
+    /// A buffer that says whether somebody still keeps it.
+    struct Buffer {
+        bytes: Vec<u8>,
+        _kept: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    #[test]
+    fn no_event_keeps_the_buffer_it_was_cut_out_of() {
+        let kept = Arc::new(());
+        let buffer = Buffer { bytes: vec![b'x'; 4096], _kept: Arc::clone(&kept) };
+        let read = Bytes::from_owner(buffer);
+        let text = || ByteString::try_from(read.slice(100..110)).unwrap();
+        let binary = Event::binary(read.slice(5..10));
+        let (name, key) = (EventName::new(text()).unwrap(), EventKey::new(text()).unwrap());
+        let named = Event::text(text()).named(name).unwrap().keyed(key).unwrap();
+        drop(read);
+        assert_eq!(Arc::strong_count(&kept), 1);
+        assert_eq!((binary.size(), named.size()), (5, 30));
+    }
+
+    #[test]
+    fn no_event_keeps_room_to_spare() {
+        let mut text = String::with_capacity(4096);
+        text.push_str("text");
+        let cut = bytes::BytesMut::from(&[b'x'; 4096][..]).freeze().split_off(4090);
+        for (event, size) in [
+            (Event::text(text.clone()), 4),
+            (Event::binary(text.into_bytes()), 4),
+            (Event::binary(cut), 6),
+            (Event::json(&vec![0; 100]).unwrap(), 201),
+        ] {
+            let bytes = match event.data {
+                Data::Text(text) => text.into_bytes(),
+                Data::Binary(bytes) => bytes,
+            };
+            let vec = Vec::from(bytes);
+            assert_eq!((vec.len(), vec.capacity()), (size, size));
+        }
     }
 
     #[test]
