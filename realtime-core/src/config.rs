@@ -170,6 +170,10 @@ impl Config {
                 event: limits.event_bytes,
             });
         }
+        let least = self.retention.bytes.saturating_mul(4);
+        if limits.log_bytes < least {
+            return Err(ConfigError::LogsBelowRetention { logs: limits.log_bytes, least });
+        }
         Ok(())
     }
 }
@@ -193,6 +197,17 @@ pub enum ConfigError {
     EventTooLarge {
         /// The largest value.
         max: usize,
+    },
+    /// One topic alone could take more than all logs may.
+    #[error(
+        "`limits.log_bytes` is {logs}: it must be at least four times `retention.bytes`, {least}, or \
+         one topic could not keep what it retains"
+    )]
+    LogsBelowRetention {
+        /// The memory of all logs.
+        logs: u64,
+        /// The least that it may be.
+        least: u64,
     },
     /// A topic could not keep one event of the largest size.
     #[error(

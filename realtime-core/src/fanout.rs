@@ -12,7 +12,7 @@ use slab::Slab;
 use crate::{
     cursor::Cursor,
     event::Event,
-    log::{Log, Mark, Retention},
+    log::{Log, LogMemory, Mark, Retention},
     position::Position,
     sync::{
         Mutex, MutexGuard,
@@ -62,13 +62,14 @@ impl Fanout {
         retention: Retention,
         evicted_through: u64,
         number: u64,
+        memory: &LogMemory,
     ) -> Self {
         Self {
             last_sequence: AtomicU64::new(evicted_through),
             retired: AtomicBool::new(false),
             number,
             state: Mutex::new(State {
-                log: Log::new(topic.clone(), retention, evicted_through),
+                log: Log::new(topic.clone(), retention, evicted_through, memory),
                 slots: Slab::new(),
                 waiting: 0,
             }),
@@ -115,6 +116,34 @@ impl Fanout {
             }
         }
         Wakeups::new(wakers)
+    }
+
+    /// Lets go of events past their age at `now`. Returns whether nothing is left, not even by key, and
+    /// no subscriber asked for this topic, and whom to wake.
+    pub(crate) fn expire(&self, now: Instant) -> (bool, Vec<Waker>) {
+        let mut state = self.lock();
+        let State { log, slots, .. } = &mut *state;
+        log.expire(now);
+        let is_over = log.is_blank() && slots.iter().all(|(_, slot)| !slot.pinned);
+        (is_over, fallen_off(slots, log))
+    }
+
+    /// Bytes that its log takes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.lock().log.memory()
+    }
+
+    /// Lets go of what is encoded.
+    pub(crate) fn forget_encoded(&self) {
+        self.lock().log.forget_encoded();
+    }
+
+    /// Lets go of its oldest events, until its log takes `bytes` less or holds none. Returns how many
+    /// went, and whom to wake.
+    pub(crate) fn shrink_by(&self, bytes: u64) -> (u64, Vec<Waker>) {
+        let mut state = self.lock();
+        let State { log, slots, .. } = &mut *state;
+        (log.shrink_by(bytes), fallen_off(slots, log))
     }
 
     /// Looks at the topic under its lock.
@@ -206,6 +235,12 @@ impl State {
     fn is_wanted(&self) -> bool {
         self.waiting > 0 || !self.slots.is_empty()
     }
+}
+
+/// Those that are parked and whose next event the log has let go of.
+fn fallen_off(slots: &mut Slab<Slot>, log: &Log) -> Vec<Waker> {
+    let fallen = slots.iter_mut().filter(|(_, slot)| slot.cursor.has_fallen_off(log));
+    fallen.filter_map(|(_, slot)| slot.parked.take()).collect()
 }
 
 /// Locks a mutex whose data no panic can leave half-changed: nothing that may panic on outside data
@@ -306,8 +341,8 @@ impl Drop for Waiting {
     }
 }
 
-/// What is to be done after an append, once no lock is held: subscribers to wake, and word to the
-/// broker of a topic that has come into use.
+/// What is to be done after an append, once no lock is held: word to the broker of a topic that has
+/// come into use, subscribers to wake, and at times some upkeep of the hub.
 ///
 /// It is done when this is dropped, so that nothing can be forgotten; a broker that delivers under
 /// its own lock keeps it until the lock is released.
@@ -315,16 +350,22 @@ impl Drop for Waiting {
 pub struct Wakeups {
     wakers: Vec<Waker>,
     before: Option<Box<dyn FnOnce() + Send + Sync>>,
+    after: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Wakeups {
     pub(crate) fn new(wakers: Vec<Waker>) -> Self {
-        Self { wakers, before: None }
+        Self { wakers, before: None, after: None }
     }
 
     /// Adds what is to be done before anybody is woken.
     pub(crate) fn before(&mut self, act: impl FnOnce() + Send + Sync + 'static) {
         self.before = Some(Box::new(act));
+    }
+
+    /// Adds what is to be done when everybody has been woken.
+    pub(crate) fn after(&mut self, act: impl FnOnce() + Send + Sync + 'static) {
+        self.after = Some(Box::new(act));
     }
 
     /// Adds the subscribers of `other`.
@@ -348,5 +389,8 @@ impl Drop for Wakeups {
             act();
         }
         self.wakers.drain(..).for_each(Waker::wake);
+        if let Some(act) = self.after.take() {
+            act();
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     event::Event,
     fanout::{Fanout, Wakeups, lock},
     limits::Transport,
+    log::LogMemory,
     pattern::{Place, TopicPattern},
     permits::{LimitReached, Permit, Permits, SocketPermit},
     position::{LastEventId, Position},
@@ -30,14 +31,18 @@ use crate::{
     topic::{TopicName, TopicNameError},
 };
 
+mod budget;
 mod builder;
 mod follower;
 mod matching;
+mod reaper;
 mod table;
 
+use budget::Budget;
 pub use builder::HubBuilder;
 pub(crate) use follower::{Arrived, Follower};
 use matching::Matching;
+use reaper::Reaper;
 use table::Table;
 
 /// The place where events are published and subscribed to.
@@ -66,6 +71,8 @@ struct Inner {
     config: Config,
     broker: Box<dyn Broker>,
     table: Table,
+    budget: Budget,
+    reaper: Reaper,
     /// The newest position delivered; held while an event is appended, which makes everything up to
     /// `visible` complete.
     head: Mutex<Option<Position>>,
@@ -145,6 +152,7 @@ impl Hub {
         let mut stats = self.inner.counters.snapshot();
         stats.sockets = self.inner.permits.sockets();
         stats.identities = self.inner.permits.subjects() as u64;
+        stats.log_bytes = self.inner.budget.used();
         // Nobody may hold a topic for this: it would stay if its last subscriber left just then.
         self.inner.table.read(|topics| {
             stats.topics = topics.len() as u64;
@@ -173,8 +181,11 @@ impl Hub {
 
     pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {
         let counters = Arc::<Counters>::default();
+        let memory = LogMemory::default();
         let inner = Arc::new(Inner {
-            table: Table::new(config.limits.topics, config.retention),
+            table: Table::new(config.limits.topics, config.retention, memory.clone()),
+            budget: Budget::new(memory, config.limits.log_bytes),
+            reaper: Reaper::new(config.retention.age),
             config,
             broker,
             head: Mutex::new(None),
@@ -198,6 +209,15 @@ impl Hub {
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
         &self.inner.counters
+    }
+
+    /// Reaps topics that nobody uses any more and keeps the logs within their memory, if that is due.
+    ///
+    /// To be called where no lock of the hub's is held, by all who use it: the hub has no task.
+    pub(crate) fn upkeep(&self, now: Instant) {
+        if self.inner.wants_upkeep(now) {
+            self.inner.upkeep(now);
+        }
     }
 
     /// The topic `name`, made if it is not there.
@@ -322,6 +342,16 @@ impl Inner {
         Ok((made.topic, wakeups))
     }
 
+    fn wants_upkeep(&self, now: Instant) -> bool {
+        self.budget.is_tight() || self.reaper.is_due(now)
+    }
+
+    /// Reaps what is due and makes room if there is little. The caller holds no lock.
+    fn upkeep(&self, now: Instant) {
+        Wakeups::new(self.reaper.reap(&self.table, now)).wake();
+        self.budget.make_room(&self.table, &self.counters);
+    }
+
     fn subscribers(&self, topic: &TopicName) -> usize {
         self.table.read(|topics| topics.get(topic).map_or(0, |topic| topic.members()))
     }
@@ -367,6 +397,9 @@ impl Deliver for Inner {
         *head = Some(position);
         drop(head);
         self.counters.published.fetch_add(1, Ordering::Relaxed);
+        if self.wants_upkeep(now) {
+            wakeups.after(move || self.upkeep(now));
+        }
         Ok(wakeups)
     }
 }

@@ -52,6 +52,15 @@ pub struct Limits {
     pub handshakes_per_ip: Rate,
     /// Topics in the table. Default: 65 536, some tens of MiB of empty topics.
     pub topics: usize,
+    /// Memory of all topics' logs together, in bytes: events, what each takes beside its bytes
+    /// (some 300 of them), and encoded copies. Default: 256 MiB. At least four times
+    /// [`Retention::bytes`](crate::Retention::bytes), so that one topic always fits.
+    ///
+    /// When it is nearly used up, encoded copies go first, and then what topics retain, beginning with
+    /// those published to the longest ago: as if it were past its retention, so that whoever has yet
+    /// to take it is told of a gap or a reset. [`HubStats::evicted`](crate::HubStats::evicted) counts
+    /// such events.
+    pub log_bytes: u64,
     /// Topics of one subscription, its patterns and what they match included. Default: 128, since
     /// each is looked at when the subscription has nothing pending.
     pub topics_per_subscription: usize,
@@ -136,6 +145,7 @@ impl Default for Limits {
             connections_per_subject: 64,
             handshakes_per_ip: Rate::per_second(64).burst(1024),
             topics: 65_536,
+            log_bytes: 256 * 1024 * 1024,
             topics_per_subscription: 128,
             patterns_per_subscription: 8,
             event_bytes: 64 * 1024,

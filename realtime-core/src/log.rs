@@ -11,9 +11,12 @@ use bytes::Bytes;
 use crate::{event::Event, position::Position, topic::TopicName};
 
 mod keys;
+mod memory;
 mod wire;
 
 use keys::KeyIndex;
+pub(crate) use memory::LogMemory;
+use memory::{ENTRY_BYTES, KEY_BYTES, Share};
 use wire::WireCache;
 pub(crate) use wire::{WIRE_FORMATS, WireFormat};
 
@@ -30,10 +33,14 @@ pub struct Retention {
     /// Bytes of events (data, names and keys) kept per topic. Default: 1 MiB, so that a thousand
     /// busy topics fit a small machine.
     pub bytes: u64,
-    /// The age at which an event is let go, looked at when something is published to the topic or
-    /// somebody subscribes. Default: 5 minutes, longer than a client's reconnect takes.
+    /// The age at which an event is let go: looked at when something is published to the topic or
+    /// somebody subscribes, and in all topics in turn while the hub is used at all, within about a
+    /// quarter of this (1 s at least, 60 s at most). Default: 5 minutes, longer than a client's
+    /// reconnect takes.
     pub age: Duration,
-    /// Keys whose newest event is kept after it left the ring. Default: 4 096.
+    /// Keys whose newest event is kept after it left the ring, whatever its age: until a newer one
+    /// comes, the topic has to give way to another ([`Limits::topics`](crate::Limits::topics)), or
+    /// memory is short ([`Limits::log_bytes`](crate::Limits::log_bytes)). Default: 4 096.
     pub keys: usize,
 }
 
@@ -148,12 +155,18 @@ pub(crate) struct Log {
     evicted_through: u64,
     keys: KeyIndex,
     wire: WireCache,
+    share: Share,
 }
 
 impl Log {
     /// An empty log whose topic may have had events up to the sequence `evicted_through` in an
-    /// earlier life.
-    pub(crate) fn new(topic: TopicName, retention: Retention, evicted_through: u64) -> Self {
+    /// earlier life. What it takes counts in `memory`.
+    pub(crate) fn new(
+        topic: TopicName,
+        retention: Retention,
+        evicted_through: u64,
+        memory: &LogMemory,
+    ) -> Self {
         Self {
             topic,
             retention,
@@ -162,6 +175,7 @@ impl Log {
             evicted_through,
             keys: KeyIndex::default(),
             wire: WireCache::default(),
+            share: Share::new(memory),
         }
     }
 
@@ -189,6 +203,37 @@ impl Log {
             }
             self.evict();
         }
+        self.settle();
+    }
+
+    /// Lets go of what is encoded, which can be made anew.
+    pub(crate) fn forget_encoded(&mut self) {
+        self.wire = WireCache::default();
+        self.settle();
+    }
+
+    /// Lets go of the oldest events, those kept by key first, until the log takes `bytes` less or
+    /// holds none. Returns how many went.
+    pub(crate) fn shrink_by(&mut self, bytes: u64) -> u64 {
+        let until = self.memory().saturating_sub(bytes);
+        let before = self.len();
+        while self.memory() > until && !self.is_blank() {
+            if !self.keys.lose_oldest() {
+                self.evict();
+            }
+            self.settle();
+        }
+        (before - self.len()) as u64
+    }
+
+    /// Counts what it takes, and returns what an empty one does not need.
+    fn settle(&mut self) {
+        if self.ring.is_empty() {
+            self.ring = VecDeque::new();
+            self.keys.shrink();
+        }
+        let entries = self.len() as u64 * ENTRY_BYTES + self.keys.len() as u64 * KEY_BYTES;
+        self.share.set(self.retained_bytes() + entries + self.wire.memory());
     }
 
     fn evict(&mut self) {
@@ -287,7 +332,19 @@ impl Log {
         let entry = |index: u64| -> Option<&Entry> {
             self.ring.get((index - first) as usize).map(|entry| &**entry)
         };
-        self.wire.read(format, range, max, entry, self.retention.bytes as usize)
+        let read = self.wire.read(format, range, max, entry, self.retention.bytes as usize);
+        self.settle();
+        read
+    }
+
+    /// Events in the ring and kept by key.
+    fn len(&self) -> usize {
+        self.ring.len() + self.keys.kept()
+    }
+
+    /// Bytes that it takes: events, what each needs beside its bytes, and encoded copies.
+    pub(crate) fn memory(&self) -> u64 {
+        self.share.bytes()
     }
 
     /// Bytes of the events in the ring and of those kept by key.

@@ -106,6 +106,8 @@ impl EventStream {
                     return Poll::Pending;
                 }
                 take.push(Bytes::from_static(encode::HEARTBEAT));
+                // Where nothing is published, somebody else has to do it.
+                self.hub().upkeep(now);
             } else {
                 self.lifetime.active(now);
             }

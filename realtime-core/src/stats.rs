@@ -23,10 +23,16 @@ pub struct HubStats {
     pub topics: u64,
     /// Gauge: bytes of events that the topics retain.
     pub retained_bytes: u64,
+    /// Gauge: bytes of memory that the topics' logs take, encoded copies included; see
+    /// [`Limits::log_bytes`](crate::Limits::log_bytes).
+    pub log_bytes: u64,
     /// Gauge: events that the slowest subscription on any topic has yet to take.
     pub max_lag: u64,
     /// Count: events appended to a topic.
     pub published: u64,
+    /// Count: events that topics let go of before their retention, since all logs together took too
+    /// much memory; see [`Limits::log_bytes`](crate::Limits::log_bytes).
+    pub evicted: u64,
     /// Count: events taken by subscriptions.
     pub delivered: u64,
     /// Count: events that subscriptions were told to have missed.
@@ -55,6 +61,7 @@ pub(crate) struct Counters {
     pub(crate) connections_websocket: AtomicU64,
     pub(crate) subscriptions: AtomicU64,
     pub(crate) published: AtomicU64,
+    pub(crate) evicted: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) missed: AtomicU64,
     pub(crate) conflated: AtomicU64,
@@ -74,6 +81,7 @@ impl Counters {
             connections_websocket: read(&self.connections_websocket),
             subscriptions: read(&self.subscriptions),
             published: read(&self.published),
+            evicted: read(&self.evicted),
             delivered: read(&self.delivered),
             missed: read(&self.missed),
             conflated: read(&self.conflated),
@@ -87,6 +95,7 @@ impl Counters {
             identities: 0,
             topics: 0,
             retained_bytes: 0,
+            log_bytes: 0,
             max_lag: 0,
         }
     }

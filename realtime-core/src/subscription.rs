@@ -284,6 +284,10 @@ impl Subscription {
             }
         }
         self.counts.report_since(&before, self.hub.counters());
+        if took {
+            // What was encoded on the way takes memory.
+            self.hub.upkeep(now);
+        }
         took || self.has_ended()
     }
 

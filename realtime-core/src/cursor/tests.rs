@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Event, Retention, TopicName, position::PositionIssuer};
+use crate::{Event, Retention, TopicName, log::LogMemory, position::PositionIssuer};
 
 struct Rig {
     log: Log,
@@ -15,7 +15,7 @@ struct Rig {
 impl Rig {
     fn new(events: usize) -> Self {
         let retention = Retention::default().events(events);
-        let log = Log::new(TopicName::new("t").unwrap(), retention, 0);
+        let log = Log::new(TopicName::new("t").unwrap(), retention, 0, &LogMemory::default());
         Self { log, counts: SubscriptionCounts::default(), now: Instant::now() }
     }
 

@@ -1,9 +1,10 @@
 //! The table of topics, who follows them by pattern, and what is known of those that have gone.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, BinaryHeap, HashMap},
     fmt,
     hash::{BuildHasher, RandomState},
+    ops::Bound,
     sync::{Arc, PoisonError},
     task::Waker,
     time::Instant,
@@ -13,7 +14,7 @@ use super::{follower::Follower, matching::Matching};
 use crate::{
     broker::DeliverError,
     fanout::{Fanout, lock},
-    log::{Log, Retention},
+    log::{Log, LogMemory, Retention},
     pattern::{Place, TopicPattern, Trie},
     sync::{
         Mutex, RwLock,
@@ -24,6 +25,9 @@ use crate::{
 
 /// Below this size the table is not swept.
 pub(super) const SWEEP_FLOOR: usize = 1024;
+
+/// Topics that a full table is looked at for, on average, when it refuses a name.
+const LOOKS_PER_REFUSAL: usize = 64;
 
 /// Topics by name. Locks are taken in the order of the fields, after them an inbox's, and a topic's
 /// last; no user code runs under any.
@@ -37,6 +41,7 @@ pub(super) struct Table {
     retired: AtomicU64,
     max: usize,
     retention: Retention,
+    memory: LogMemory,
 }
 
 #[derive(Debug)]
@@ -49,6 +54,8 @@ pub(super) struct Topics {
     made: u64,
     /// The size of the table at which topics that nobody uses are looked for.
     sweep_at: usize,
+    /// Names that are refused before a full table is looked through again.
+    patience: usize,
 }
 
 /// A topic out of the table, and what is to be done for it without a lock.
@@ -62,19 +69,21 @@ pub(super) struct Made {
 }
 
 impl Table {
-    pub(super) fn new(max: usize, retention: Retention) -> Self {
+    pub(super) fn new(max: usize, retention: Retention, memory: LogMemory) -> Self {
         Self {
             topics: RwLock::new(Topics {
                 by_name: HashMap::new(),
                 in_order: BTreeSet::new(),
                 made: 0,
                 sweep_at: SWEEP_FLOOR,
+                patience: 0,
             }),
             patterns: Mutex::default(),
             watermarks: Watermarks::default(),
             retired: AtomicU64::new(0),
             max,
             retention,
+            memory,
         }
     }
 
@@ -102,8 +111,11 @@ impl Table {
             return Ok(there(topic));
         }
         let mut wakers = Vec::new();
-        if topics.by_name.len() >= topics.sweep_at.min(self.max) {
-            self.sweep(&mut topics, now, &mut wakers);
+        let is_full = topics.by_name.len() >= self.max;
+        if is_full && topics.patience > 0 {
+            topics.patience -= 1;
+        } else if is_full || topics.by_name.len() >= topics.sweep_at {
+            self.sweep(&mut topics, is_full, now, &mut wakers);
         }
         if topics.by_name.len() >= self.max {
             // Nothing was swept, so nobody is to be woken.
@@ -111,7 +123,8 @@ impl Table {
         }
         let evicted_through = self.watermarks.get(name);
         topics.made += 1;
-        let fanout = Fanout::new(name.clone(), self.retention, evicted_through, topics.made);
+        let (retention, number) = (self.retention, topics.made);
+        let fanout = Fanout::new(name.clone(), retention, evicted_through, number, &self.memory);
         let topic = Arc::new(fanout);
         let mut is_followed = false;
         // Before anybody can find it and append to it.
@@ -192,10 +205,11 @@ impl Table {
         wakers
     }
 
-    /// Removes topics that nobody waits for and whose events are past their age. The next sweep is
-    /// due when the table has doubled, so that sweeping costs a constant per topic made.
-    fn sweep(&self, topics: &mut Topics, now: Instant, wakers: &mut Vec<Waker>) {
-        let is_over = |log: &mut Log| log.is_expired(now);
+    /// Removes topics that nobody waits for and whose events are past their age, those included that
+    /// hold something by key only if the table `is_full`. The next sweep is due when the table has
+    /// doubled, so that sweeping costs a constant per topic made.
+    fn sweep(&self, topics: &mut Topics, is_full: bool, now: Instant, wakers: &mut Vec<Waker>) {
+        let is_over = |log: &mut Log| log.is_expired(now) && (is_full || log.is_blank());
         // The table holds one reference; a subscriber or a publisher at work another.
         let Topics { by_name, in_order, .. } = topics;
         by_name.retain(|name, topic| {
@@ -206,6 +220,79 @@ impl Table {
             !goes
         });
         topics.sweep_at = (topics.by_name.len() * 2).max(SWEEP_FLOOR);
+        let is_full = topics.by_name.len() >= self.max;
+        topics.patience = if is_full { topics.by_name.len() / LOOKS_PER_REFUSAL } else { 0 };
+        topics.shrink();
+    }
+
+    /// Topics.
+    pub(super) fn len(&self) -> usize {
+        self.read(HashMap::len)
+    }
+
+    /// Looks at the next `max` topics after `from`, in the order of their names: lets go of events
+    /// past their age, and of topics that nobody waits for and that have none left. Returns where to
+    /// go on, and whom to wake.
+    pub(super) fn reap(
+        &self,
+        from: Bound<TopicName>,
+        max: usize,
+        now: Instant,
+    ) -> (Bound<TopicName>, Vec<Waker>) {
+        let mut wakers = Vec::new();
+        let mut over = Vec::new();
+        let from = self.look(|topics| {
+            let mut names = topics.in_order.range((from.as_ref(), Bound::Unbounded));
+            let mut last = None;
+            for name in names.by_ref().take(max) {
+                last = Some(name);
+                let Some(topic) = topics.by_name.get(name) else { continue };
+                let (is_over, woken) = topic.expire(now);
+                wakers.extend(woken);
+                over.extend(is_over.then(|| name.clone()));
+            }
+            let goes_on = names.next().is_some();
+            last.filter(|_| goes_on).map_or(Bound::Unbounded, |last| Bound::Excluded(last.clone()))
+        });
+        if over.is_empty() {
+            return (from, wakers);
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = Vec::with_capacity(over.len());
+        for name in &over {
+            let topic = topics.by_name.get(name);
+            if topic.is_some_and(|it| self.let_go(it, 1, |log| log.is_blank(), &mut wakers)) {
+                gone.extend(topics.by_name.remove(name));
+                topics.in_order.remove(name);
+            }
+        }
+        topics.shrink();
+        drop(topics);
+        // Memory is returned when nobody waits for it.
+        drop(gone);
+        (from, wakers)
+    }
+
+    /// An eighth of the topics whose logs take memory: those published to the longest ago, of those
+    /// whose newest event has a sequence above `after`. Each with this sequence, and in its order.
+    pub(super) fn idlest(&self, after: u64) -> Vec<(u64, TopicName)> {
+        self.read(|topics| {
+            let room = topics.len() / 8 + 64;
+            let mut idlest = BinaryHeap::with_capacity(room + 1);
+            for (name, topic) in topics {
+                let last = topic.last_sequence();
+                let is_idler =
+                    idlest.len() < room || idlest.peek().is_some_and(|(newest, _)| last < *newest);
+                if last > after && is_idler && topic.memory() > 0 {
+                    idlest.push((last, name));
+                    if idlest.len() > room {
+                        idlest.pop();
+                    }
+                }
+            }
+            let idlest = idlest.into_sorted_vec().into_iter();
+            idlest.map(|(last, name)| (last, name.clone())).collect()
+        })
     }
 
     /// Retires a topic if it can be, and keeps in mind what it has had.
@@ -231,6 +318,16 @@ impl Table {
     /// The highest sequence of all topics that have gone.
     pub(super) fn removed_through(&self) -> u64 {
         self.watermarks.highest.load(Ordering::Acquire)
+    }
+}
+
+impl Topics {
+    /// Returns room that is far from needed.
+    fn shrink(&mut self) {
+        let length = self.by_name.len().max(SWEEP_FLOOR);
+        if self.by_name.capacity() > 4 * length {
+            self.by_name.shrink_to(2 * length);
+        }
     }
 }
 

@@ -11,11 +11,13 @@ use crate::{
     Delivery, LastEventId, Overflow, Retention, Start, Subscribe, SubscribeError, Subscription,
 };
 
+mod budget;
 mod matching;
 #[cfg(shuttle)]
 mod models;
 mod patterns;
 mod publish;
+mod reaper;
 mod reentrancy;
 mod resume;
 mod sequencing;

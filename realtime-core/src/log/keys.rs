@@ -43,12 +43,27 @@ impl KeyIndex {
         self.kept_bytes += entry.event().size() as u64;
         self.kept.insert(index, entry);
         while self.kept.len() > max_keys || self.kept_bytes > max_bytes {
-            let Some((index, entry)) = self.kept.pop_first() else { break };
-            self.kept_bytes -= entry.event().size() as u64;
-            if let Some(key) = entry.event().key() {
-                self.newest.remove(key);
+            if !self.lose_oldest() {
+                break;
             }
-            self.lost_until = self.lost_until.max(index + 1);
+        }
+    }
+
+    /// Lets go of the longest untouched key of those that have left the ring; false if there is none.
+    pub(super) fn lose_oldest(&mut self) -> bool {
+        let Some((index, entry)) = self.kept.pop_first() else { return false };
+        self.kept_bytes -= entry.event().size() as u64;
+        if let Some(key) = entry.event().key() {
+            self.newest.remove(key);
+        }
+        self.lost_until = self.lost_until.max(index + 1);
+        true
+    }
+
+    /// Returns room that is not needed, if nothing is.
+    pub(super) fn shrink(&mut self) {
+        if self.newest.is_empty() {
+            self.newest = HashMap::new();
         }
     }
 
@@ -67,9 +82,14 @@ impl KeyIndex {
         self.lost_until
     }
 
-    #[cfg(test)]
+    /// Keys in the ring or kept.
     pub(super) fn len(&self) -> usize {
         self.newest.len()
+    }
+
+    /// Entries that have left the ring.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
     }
 
     pub(super) fn kept_bytes(&self) -> u64 {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::position::PositionIssuer;
 
+mod memory;
 mod ring;
 mod wire;
 
@@ -50,8 +51,12 @@ struct Appended {
 
 impl Filled {
     fn new(retention: Retention) -> Self {
+        Self::in_memory(retention, &LogMemory::default())
+    }
+
+    fn in_memory(retention: Retention, memory: &LogMemory) -> Self {
         let topic = TopicName::new("t").unwrap();
-        Self { log: Log::new(topic, retention, 0), all: Vec::new(), now: Instant::now() }
+        Self { log: Log::new(topic, retention, 0, memory), all: Vec::new(), now: Instant::now() }
     }
 
     fn append(&mut self, step: &Step) {

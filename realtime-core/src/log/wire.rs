@@ -16,6 +16,9 @@ pub(crate) const WIRE_FORMATS: usize = 4;
 /// At this many bytes a batch is full: one write of what a socket buffer takes at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// What a batch takes beside its bytes: itself, where its entries end, and what the allocator adds.
+const BATCH_OVERHEAD: usize = size_of::<Batch>() + 64;
+
 /// A buffer may be this much larger than an eighth more than what is in it.
 const SLACK_BYTES: usize = 128;
 
@@ -89,6 +92,12 @@ impl WireCache {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that it takes: the copies, and what each batch needs beside them.
+    pub(super) fn memory(&self) -> u64 {
+        let batches: usize = self.slots.iter().map(VecDeque::len).sum();
+        (self.bytes + batches * BATCH_OVERHEAD) as u64
     }
 
     /// Lets go of the oldest batches over the budget; they can be made anew. The one that was just

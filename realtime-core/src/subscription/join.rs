@@ -40,6 +40,7 @@ impl Hub {
         request: impl Into<Subscribe>,
         now: Instant,
     ) -> Result<Subscription, SubscribeError> {
+        self.upkeep(now);
         let request = request.into();
         let (names, patterns) = (request.topics?, request.patterns?);
         let permitted = request.permitted;

@@ -361,6 +361,8 @@ impl Session {
         if self.pinged_at.is_none() {
             self.pinged_at = Some(now);
             self.outgoing.ping();
+            // Where nothing is published, somebody else has to do it.
+            self.hub().upkeep(now);
         } else if !self.wants_input() {
             // Its pong may be there: it is our handler that keeps us from reading.
             self.heard(now);

@@ -85,7 +85,7 @@ fn topics_may_be_made_and_go_while_patterns_look() {
             hub.retire(going[1000..2000].iter(), 1, later);
             hub.retire(going[..1].iter(), 1, later);
             drop(going);
-            publish_at(&hub, "a.0000", Event::text("x"), later).unwrap();
+            publish_at(&hub, "a.0000", Event::text("x"), start).unwrap();
         }
         found.push(name);
     }

@@ -125,3 +125,24 @@ fn a_name_that_all_leave_at_once_is_forgotten() {
         assert_eq!(hub.stats().topics, 0, "{round}");
     }
 }
+
+/// A client that makes up names must not have the whole table looked through for each.
+#[test]
+fn a_full_table_is_not_looked_through_for_every_name() {
+    const TOPICS: usize = 6400;
+    let start = Instant::now();
+    let hub = build(|hub| {
+        hub.limits(|limits| limits.topics = TOPICS).retention(Retention::default().age(AGE))
+    });
+    for n in 0..TOPICS {
+        publish_at(&hub, &format!("old {n}"), Event::text("x"), start).unwrap();
+    }
+    assert!(publish_at(&hub, "new", Event::text("x"), start).is_err(), "it has looked now");
+    // Not by the reaper, which goes by a clock.
+    let later = start + AGE * 2;
+    let refused = (0..TOPICS)
+        .take_while(|_| publish_at(&hub, "new", Event::text("x"), later).is_err())
+        .count();
+    assert_eq!(refused, TOPICS / 64, "64 topics for each");
+    assert_eq!(hub.stats().topics, 1);
+}

@@ -152,7 +152,8 @@ fn a_clock_that_goes_back_keeps_the_order_of_ages() {
 
 #[test]
 fn a_log_of_a_later_life_knows_what_went_before() {
-    let mut log = Log::new(TopicName::new("t").unwrap(), Retention::default(), 7);
+    let mut log =
+        Log::new(TopicName::new("t").unwrap(), Retention::default(), 7, &LogMemory::default());
     assert_eq!((log.evicted_through(), log.last_sequence(), log.index_after(6)), (7, 7, 0));
     log.append(PositionIssuer::new(1).at(9), Event::text("a"), Instant::now());
     assert_eq!((log.evicted_through(), log.index_after(8), log.index_after(9)), (7, 0, 1));

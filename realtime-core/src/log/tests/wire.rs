@@ -5,10 +5,10 @@ use super::*;
 /// A format that writes the sequence, the payload `times` times, and hints at `hint` percent of
 /// what it writes.
 #[derive(Debug)]
-struct Wire {
-    slot: usize,
-    times: usize,
-    hint: usize,
+pub(super) struct Wire {
+    pub(super) slot: usize,
+    pub(super) times: usize,
+    pub(super) hint: usize,
 }
 
 impl WireFormat for Wire {

@@ -27,6 +27,8 @@ enum Op {
     /// Only some topics are permitted from now on, by bits; those that are named are left if they are
     /// not.
     Permit(u8),
+    /// Memory is short: the topic gives some of its oldest events.
+    Shrink(usize, u64),
     /// The hub lets go of topics that nobody waits for, as when its table is full.
     LetGo,
     PollOverflow,
@@ -70,6 +72,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..PATTERNS.len()).prop_map(Op::TogglePattern),
         1 => (0..8u8).prop_map(Op::Permit),
         1 => Just(Op::LetGo),
+        1 => (0..3usize, 1..2000u64).prop_map(|(topic, bytes)| Op::Shrink(topic, bytes)),
         1 => Just(Op::PollOverflow),
         1 => Just(Op::Reconnect),
     ]
@@ -126,6 +129,14 @@ impl Run {
             Op::Toggle(topic) => self.toggle(topic),
             Op::TogglePattern(pattern) => self.toggle_pattern(pattern),
             Op::Permit(topics) => self.permit(topics),
+            Op::Shrink(topic, bytes) => {
+                let topic = TopicPattern::new(">")
+                    .map(|all| self.world.hub.matched(&all))
+                    .unwrap()
+                    .into_iter()
+                    .find(|it| it.topic().as_str() == TOPICS[topic]);
+                topic.into_iter().for_each(|topic| drop(topic.shrink_by(bytes)));
+            }
             Op::LetGo => {
                 let all = self.world.hub.matched(&TopicPattern::new(">").unwrap());
                 self.world.hub.retire(all.iter(), 1, self.world.now);

@@ -1,0 +1,101 @@
+//! The memory of all logs together, and what gives way when it becomes short.
+
+use std::{sync::TryLockError, task::Waker};
+
+use super::table::Table;
+use crate::{
+    fanout::{Fanout, Wakeups, lock},
+    log::LogMemory,
+    stats::{Counters, add},
+    sync::Mutex,
+};
+
+/// Keeps the logs of a hub within [`Limits::log_bytes`](crate::Limits::log_bytes).
+///
+/// Room is made from seven eighths of the budget on, down to three quarters: so it is made once for
+/// many events, and who publishes meanwhile has an eighth until it has to wait for it.
+#[derive(Debug)]
+pub(super) struct Budget {
+    memory: LogMemory,
+    max: u64,
+    /// Held by whoever makes room; the outermost lock of a hub.
+    turn: Mutex<()>,
+}
+
+impl Budget {
+    pub(super) fn new(memory: LogMemory, max: u64) -> Self {
+        Self { memory, max, turn: Mutex::default() }
+    }
+
+    /// Bytes that the logs take together.
+    pub(super) fn used(&self) -> u64 {
+        self.memory.total()
+    }
+
+    /// Whether room is to be made.
+    pub(super) fn is_tight(&self) -> bool {
+        self.used() > self.max - self.max / 8
+    }
+
+    /// Makes room if there is little and nobody else does: first by what is encoded, which is made
+    /// anew when it is needed, then by events. Topics that were published to the longest ago give
+    /// first, and all they have; the last one no more than has to be.
+    ///
+    /// The caller holds no lock.
+    pub(super) fn make_room(&self, table: &Table, counters: &Counters) {
+        let turn = if self.used() > self.max {
+            lock(&self.turn)
+        } else {
+            match self.turn.try_lock() {
+                Ok(turn) => turn,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            }
+        };
+        if !self.is_tight() {
+            return;
+        }
+        let mut wakers = self.take_from(table, |topic, _| {
+            topic.forget_encoded();
+            Vec::new()
+        });
+        wakers.extend(self.take_from(table, |topic, excess| {
+            let (gone, wakers) = topic.shrink_by(excess);
+            add(&counters.evicted, gone);
+            wakers
+        }));
+        drop(turn);
+        Wakeups::new(wakers).wake();
+    }
+
+    /// Has topics `give` until enough is there; told is how much is missing. Returns whom to wake.
+    fn take_from(
+        &self,
+        table: &Table,
+        mut give: impl FnMut(&Fanout, u64) -> Vec<Waker>,
+    ) -> Vec<Waker> {
+        let target = self.max - self.max / 4;
+        let mut wakers = Vec::new();
+        let mut after = 0;
+        loop {
+            let idlest = table.idlest(after);
+            let Some((last, _)) = idlest.last() else { return wakers };
+            after = *last;
+            for (_, name) in &idlest {
+                let excess = self.used().saturating_sub(target);
+                if excess == 0 {
+                    return wakers;
+                }
+                let gave = table.read(|topics| {
+                    let topic = topics.get(name)?;
+                    Some((give(topic, excess), topic.memory() == 0))
+                });
+                let Some((woken, is_empty)) = gave else { continue };
+                wakers.extend(woken);
+                if is_empty {
+                    wakers.extend(table.forget_blank(name));
+                }
+            }
+        }
+    }
+}
