@@ -14,6 +14,7 @@ mod head;
 mod ran;
 
 use std::{
+    collections::VecDeque,
     fs,
     future::pending,
     io,
@@ -33,14 +34,14 @@ use head::Head;
 use realtime::{Hub, driver};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, interval, interval_at, sleep},
+    time::{Instant, interval_at, sleep, sleep_until},
 };
 
 const PING: [u8; 2] = [0x89, 0];
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 const COMMENT: &[u8] = b":\n\n";
 
-/// How long a peer takes to answer, at most.
+/// How long a peer takes to answer.
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy)]
@@ -108,17 +109,18 @@ struct State {
 /// The other ends.
 #[derive(Default)]
 struct Peers {
-    pinged: Mutex<Vec<Arc<Line>>>,
+    /// When each is to be answered.
+    pinged: Mutex<VecDeque<(Instant, Arc<Line>)>>,
     heartbeats: AtomicU64,
 }
 
 impl Peers {
-    /// Answers pings, all of some time together.
+    /// Answers each ping at its time: were they answered together, the next ones would come together.
     async fn answer(self: Arc<Self>) {
-        let mut round_trips = interval(ROUND_TRIP);
         loop {
-            round_trips.tick().await;
-            for line in std::mem::take(&mut *lock(&self.pinged)) {
+            let next = lock(&self.pinged).front().map(|(at, _)| *at);
+            sleep_until(next.unwrap_or_else(|| Instant::now() + ROUND_TRIP)).await;
+            while let Some(line) = self.next_due() {
                 let mut state = lock(&line.state);
                 state.is_answered = true;
                 let reader = state.reader.take();
@@ -126,6 +128,13 @@ impl Peers {
                 reader.into_iter().for_each(Waker::wake);
             }
         }
+    }
+
+    fn next_due(&self) -> Option<Arc<Line>> {
+        let now = Instant::now();
+        let mut pinged = lock(&self.pinged);
+        let is_due = pinged.front().is_some_and(|(at, _)| *at <= now);
+        if is_due { pinged.pop_front().map(|(_, line)| line) } else { None }
     }
 }
 
@@ -153,7 +162,8 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let peers = &self.0.peers;
         if bytes.starts_with(&PING) {
-            lock(&peers.pinged).push(Arc::clone(&self.0));
+            let answer_at = Instant::now() + ROUND_TRIP;
+            lock(&peers.pinged).push_back((answer_at, Arc::clone(&self.0)));
         }
         if bytes.starts_with(&PING) || bytes.starts_with(b":") {
             peers.heartbeats.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +206,7 @@ where
             tokio::spawn(Arc::clone(&peers).answer());
             let began = Instant::now();
             for nth in 0..plan.connections {
-                tokio::time::sleep_until(began + plan.period * nth / plan.connections).await;
+                sleep_until(began + plan.period * nth / plan.connections).await;
                 let line = Line { peers: Arc::clone(&peers), ..Line::default() };
                 tokio::spawn(connect(hub.clone(), Wire(Arc::new(line)), plan.period));
             }
