@@ -143,9 +143,7 @@ impl<T: Holds> Inside<T> {
     /// Ready when it wants to be polled at once.
     fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>) -> Poll<()> {
         let now = now();
-        // No later than it is looked at what has been given: else the timer would have to be set to an
-        // earlier time then, which costs more than to move it on.
-        let deadline = it.deadline(now).min(later(now, self.first_look()));
+        let deadline = it.deadline(now);
         let mut state = lock(&self.state);
         state.it = Some(it);
         state.asking = Asking::Waits;
@@ -155,8 +153,9 @@ impl<T: Holds> Inside<T> {
         self.set(Ring::At(deadline), now)
     }
 
-    /// When it is looked for the first time whether what has been given is taken. A heartbeat each half
-    /// a minute, and the default deadline, then need no ring beside their own.
+    /// When it is looked for the first time whether what has been given is taken. So late that a timer
+    /// which is set to the next heartbeat, up to half a minute by default, is not set to an earlier time
+    /// with each event: that costs more than to move it on.
     fn first_look(&self) -> Duration {
         self.stall_deadline / 2
     }
