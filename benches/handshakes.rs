@@ -13,14 +13,13 @@
 )]
 
 mod head;
+mod ran;
 mod side_by_side;
 
 use std::{
-    fs,
     future::pending,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant, SystemTime},
@@ -65,8 +64,7 @@ fn guarded() -> Hub {
 
 struct Server {
     addr: SocketAddr,
-    /// What the kernel says of its thread.
-    task: PathBuf,
+    thread: ran::Thread,
     request: Vec<u8>,
 }
 
@@ -80,8 +78,7 @@ fn start(hub: Hub) -> Server {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         pin(SERVER_CORE);
-        let task = fs::read_link("/proc/thread-self").expect("a thread that the kernel names");
-        tell.send(Path::new("/proc").join(task)).expect("somebody asks");
+        tell.send(ran::Thread::current()).expect("somebody asks");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             let route_hub = hub.clone();
@@ -92,7 +89,7 @@ fn start(hub: Hub) -> Server {
             serve(listener, &hub, route, pending()).await.expect("a server");
         });
     });
-    Server { addr, task: told.recv().expect("a thread"), request: request(addr) }
+    Server { addr, thread: told.recv().expect("a thread"), request: request(addr) }
 }
 
 /// Keeps this thread on one core; on a machine with one, everything shares it.
@@ -108,7 +105,7 @@ impl Server {
     /// Connects, is let in, and is gone, `handshakes` times; what one took by the clock, and of the
     /// server's time.
     fn measure(&self, handshakes: u32) -> Cost {
-        let (began, ran) = (Instant::now(), self.ran());
+        let (began, ran) = (Instant::now(), self.thread.ran());
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
@@ -118,14 +115,7 @@ impl Server {
             }
         });
         let of_one = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(handshakes);
-        Cost { clock: of_one(began.elapsed()), server: of_one(self.ran() - ran) }
-    }
-
-    /// How long the server's thread was running so far.
-    fn ran(&self) -> Duration {
-        let stat = fs::read_to_string(self.task.join("schedstat")).expect("a thread that lives");
-        let nanoseconds = stat.split(' ').next().and_then(|it| it.parse().ok());
-        Duration::from_nanos(nanoseconds.expect("its time on a core"))
+        Cost { clock: of_one(began.elapsed()), server: of_one(self.thread.ran() - ran) }
     }
 }
 

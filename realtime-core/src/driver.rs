@@ -7,7 +7,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -43,10 +43,10 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A timer that is set again only when it has to ring earlier than it is set to.
+/// A timer that rings at its deadline, however often that is moved.
 ///
-/// Deadlines that move on with every frame heard would else cost a change of the runtime's timers
-/// each; this way a connection that is never silent costs one ring per interval.
+/// To move it on costs the runtime an atomic operation, and the timer its place only when it would have
+/// rung. To let it ring too early and look would cost an idle connection a second ring per interval.
 #[derive(Debug, Default)]
 struct Timer {
     sleep: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -59,7 +59,7 @@ impl Timer {
         self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() <= deadline)
     }
 
-    /// Ready when `deadline` has passed; otherwise the task is woken no later than then.
+    /// Ready when `deadline` has passed; otherwise the task is woken then.
     #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {
         if deadline <= now {
@@ -67,17 +67,11 @@ impl Timer {
         }
         let deadline = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        loop {
-            if deadline < sleep.deadline() {
-                sleep.as_mut().reset(deadline);
-            }
-            ready!(sleep.as_mut().poll(cx));
-            // The clock may have passed the deadline since `now` was read.
-            if sleep.deadline() >= deadline {
-                return Poll::Ready(());
-            }
+        if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
+        // The clock may have passed the deadline since `now` was read.
+        sleep.as_mut().poll(cx)
     }
 }
 

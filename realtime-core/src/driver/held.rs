@@ -68,6 +68,14 @@ enum Asking {
     Due { by: Instant },
 }
 
+/// When the timer is to ring.
+#[derive(Clone, Copy)]
+enum Ring {
+    At(Instant),
+    /// Or earlier, if it is set so.
+    By(Instant),
+}
+
 impl<T: Holds> Held<T> {
     /// # Panics
     /// Outside of a Tokio runtime with time.
@@ -88,7 +96,7 @@ impl<T: Holds> Held<T> {
         it.hold(&Waker::from(Arc::clone(&inside)));
         lock(&inside.state).it = Some(Box::new(it));
         // From now on, or one that is never polled would be held for ever.
-        inside.look_again(by, now);
+        inside.look_again(inside.first_look(), by, now);
         Self(inside)
     }
 
@@ -129,7 +137,7 @@ impl<T: Holds> Inside<T> {
         state.it = Some(it);
         state.asking = Asking::Due { by };
         drop(state);
-        self.look_again(by, now);
+        self.look_again(self.first_look(), by, now);
     }
 
     /// Ready when it wants to be polled at once.
@@ -142,17 +150,28 @@ impl<T: Holds> Inside<T> {
         let before = keep(&mut state.task, cx.waker());
         drop(state);
         drop(before);
-        self.set(deadline, now)
+        self.set(Ring::At(deadline), now)
     }
 
-    /// Sees to it that it is looked at what is due by then, some times before and then.
-    fn look_again(self: &Arc<Self>, by: Instant, mut now: Instant) {
-        let soon = self.stall_deadline / LOOKS;
-        while self.set(later(now, soon).min(by), now).is_ready() {
+    /// When it is looked for the first time whether what has been given is taken. So late that a timer
+    /// which is set to the next heartbeat, up to half a minute by default, is not set to an earlier time
+    /// with each event: that costs more than to move it on.
+    fn first_look(&self) -> Duration {
+        self.stall_deadline / 2
+    }
+
+    /// When it is looked again.
+    fn next_look(&self) -> Duration {
+        self.stall_deadline / 4
+    }
+
+    /// Sees to it that it is looked at what is due by then, `soon`, and then.
+    fn look_again(self: &Arc<Self>, soon: Duration, by: Instant, mut now: Instant) {
+        while self.set(Ring::By(later(now, soon).min(by)), now).is_ready() {
             now = super::now();
             if by <= now {
                 // So little time that it has passed already.
-                let _ = self.set(later(now, self.stall_deadline), now);
+                let _ = self.set(Ring::By(later(now, self.stall_deadline)), now);
                 return;
             }
         }
@@ -160,7 +179,7 @@ impl<T: Holds> Inside<T> {
 
     /// Sets the timer, whose ring comes here. Ready when that has to be looked at: it has rung, or it
     /// was woken meanwhile.
-    fn set(self: &Arc<Self>, deadline: Instant, now: Instant) -> Poll<()> {
+    fn set(self: &Arc<Self>, ring: Ring, now: Instant) -> Poll<()> {
         let mut state = lock(&self.state);
         // Who sets it at this moment looks again, since it was woken.
         let Some(mut timer) = state.timer.take() else {
@@ -168,11 +187,12 @@ impl<T: Holds> Inside<T> {
             return Poll::Pending;
         };
         drop(state);
-        let polled = if timer.is_set_before(deadline) {
-            Poll::Pending
-        } else {
-            let waker = Waker::from(Arc::clone(self));
-            timer.poll(&mut Context::from_waker(&waker), deadline, now)
+        let polled = match ring {
+            Ring::By(by) if timer.is_set_before(by) => Poll::Pending,
+            Ring::By(at) | Ring::At(at) => {
+                let waker = Waker::from(Arc::clone(self));
+                timer.poll(&mut Context::from_waker(&waker), at, now)
+            }
         };
         let mut state = lock(&self.state);
         if state.is_dropped {
@@ -198,14 +218,14 @@ impl<T: Holds> Wake for Inside<T> {
                     *asking = Asking::Due { by };
                     let task = task.take();
                     drop(state);
-                    self.look_again(by, now);
+                    self.look_again(self.next_look(), by, now);
                     return task.into_iter().for_each(Waker::wake);
                 }
                 Asking::Due { by } if is_idle => {
                     if now < by && !it.as_ref().is_some_and(|it| it.is_due(now)) {
-                        let soon = later(now, self.stall_deadline / LOOKS).min(by);
+                        let soon = later(now, self.next_look()).min(by);
                         drop(state);
-                        if self.set(soon, now).is_pending() {
+                        if self.set(Ring::By(soon), now).is_pending() {
                             return;
                         }
                         continue;
@@ -244,9 +264,6 @@ impl<T: Holds> fmt::Debug for Held<T> {
         f.debug_struct("Held").finish_non_exhaustive()
     }
 }
-
-/// How often in the time that a framework may keep a body unasked it is looked whether it lags.
-const LOOKS: u32 = 4;
 
 #[cfg(test)]
 impl<T: Holds> Held<T> {

@@ -32,6 +32,7 @@ mod deadlines;
 mod drain;
 mod held;
 mod identities;
+mod idle;
 mod lifetime;
 mod messages;
 #[cfg(shuttle)]
