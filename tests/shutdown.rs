@@ -161,7 +161,7 @@ impl Service {
             .method("POST")
             .header("Host", self.addr.to_string())
             .header("Content-Length", EVENT_BYTES.to_string())
-            .body(&[b'x'; EVENT_BYTES]);
+            .body([b'x'; EVENT_BYTES]);
         let stats = Request::get("/stats").header("Host", self.addr.to_string());
         wait::until_async("it lags", async || {
             http::exchange(self.addr, publish.bytes()).await;
