@@ -8,6 +8,7 @@ use crate::{
     sync::tests::{block_on, check},
 };
 
+mod interest;
 mod loss;
 mod patterns;
 mod streams;
