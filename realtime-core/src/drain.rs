@@ -175,6 +175,11 @@ impl Draining {
         if is_gone { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Ready when a drain has begun; when it is to be over.
+    pub(crate) fn poll_begun(&self, cx: &Context<'_>) -> Poll<Instant> {
+        self.wait(cx).plan.map_or(Poll::Pending, |plan| Poll::Ready(plan.until))
+    }
+
     /// Ready when the drain was ended, by its deadline or by somebody.
     pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
         if self.wait(cx).is_ended { Poll::Ready(()) } else { Poll::Pending }

@@ -64,10 +64,19 @@ impl Hub {
     /// # Cancel safety
     /// Dropping this drops `server`, and nothing else.
     pub async fn run_until_drained<T>(&self, server: impl Future<Output = T>) -> Option<T> {
+        let draining = self.permits().draining();
         let mut server = pin!(server);
+        // Whoever drains may be done long before the deadline, when no connection of the hub's is left.
+        #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
+        let mut ended = pin!(async {
+            let until = poll_fn(|cx| draining.poll_begun(cx)).await;
+            let _ =
+                tokio::time::timeout_at(until.into(), poll_fn(|cx| draining.poll_ended(cx))).await;
+            self.end_drain();
+        });
         poll_fn(|cx| match server.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => self.permits().draining().poll_ended(cx).map(|()| None),
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
         })
         .await
     }

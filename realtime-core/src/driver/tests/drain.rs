@@ -86,6 +86,20 @@ async fn a_server_is_given_up_when_the_drain_is_ended_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_is_given_up_at_the_deadline_though_nobody_drains_any_more() {
+    let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+    let start = Clock::now();
+    let server = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.run_until_drained(std::future::pending::<()>()).await }
+    });
+    tokio::task::yield_now().await;
+    hub.drain().await;
+    assert_eq!(server.await.unwrap(), None);
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_client_is_told_when_to_come_back() {
     let hub = Hub::new();
     let mut body = stream(&hub);
