@@ -156,6 +156,8 @@ impl Field {
             })
             .await;
         }
+        // They are told when all is given back.
+        wait::until("each end is told", || self.ends.causes().len() >= CLIENTS).await;
         self.ends.causes().iter().map(|cause| cause.as_str()).collect()
     }
 }
