@@ -8,7 +8,6 @@ use crate::{
     sync::tests::{block_on, check},
 };
 
-mod interest;
 mod loss;
 mod patterns;
 mod streams;
