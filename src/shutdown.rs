@@ -1,13 +1,17 @@
 //! When a process is asked to stop.
 
-use std::{future::Future, io};
+use std::{
+    future::{Future, pending},
+    io,
+};
 
 use realtime_core::Hub;
 
 /// Listens for the signals by which a process is asked to stop, SIGTERM and SIGINT (elsewhere than on
 /// Unix, Ctrl-C), from now on. The future is ready at the first one, when `hub` begins to be drained,
 /// which from then on goes on by itself; it is meant for a server's graceful shutdown. The second signal
-/// ends the drain at once.
+/// until the drain's deadline, whichever of the two it is, ends the drain at once, and with it the server,
+/// where that is one of our `serve` helpers, or is run by [`Hub::run_until_drained`].
 ///
 /// [`Hub::drain`] then tells what became of the connections.
 ///
@@ -27,10 +31,17 @@ pub fn shutdown_signal(hub: &Hub) -> io::Result<impl Future<Output = ()> + Send 
         signals.recv().await;
         tracing::info!("asked to stop: draining");
         hub.start_drain();
-        // It lasts as long as the drain, which has a deadline.
+        // It lasts until the drain's deadline: until then a server may be busy with what is no connection
+        // of the hub's.
+        let draining = hub.clone();
+        let drained = async move {
+            let report = draining.drain().await;
+            tracing::info!(?report, "drained");
+            draining.drain_beside(pending()).await;
+        };
         tokio::spawn(async move {
             tokio::select! {
-                report = hub.drain() => tracing::info!(?report, "drained"),
+                () = drained => {}
                 () = signals.recv() => {
                     let report = hub.end_drain();
                     tracing::warn!(?report, "asked again: stopping at once");
@@ -58,14 +69,10 @@ impl Signals {
 
     async fn recv(&mut self) {
         use std::{future::poll_fn, task::Poll};
-        poll_fn(|cx| {
-            let terminate = self.terminate.poll_recv(cx);
-            let interrupt = self.interrupt.poll_recv(cx);
-            if terminate.is_ready() || interrupt.is_ready() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+        // One at a time: the other, should it have come, too, is the next.
+        poll_fn(|cx| match self.terminate.poll_recv(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => self.interrupt.poll_recv(cx).map(drop),
         })
         .await;
     }

@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! use actix_web::{App, HttpResponse, HttpServer, web};
-//! use realtime_actix::{Refused, Sse, WebSocketUpgrade, configure};
+//! use realtime_actix::{Refused, Sse, WebSocketUpgrade, configure, run};
 //! use realtime_core::{Hub, PublishError, ws::Socket};
 //!
 //! async fn prices(sse: Sse) -> Result<HttpResponse, Refused> {
@@ -29,8 +29,8 @@
 //!         .route("/prices", web::get().to(prices))
 //!         .route("/chat", web::get().to(chat))
 //! });
-//! configure(server, &hub).bind("127.0.0.1:8080")?.run().await
-//! # }
+//! run(configure(server, &hub).bind("127.0.0.1:8080")?.run(), &hub).await?;
+//! # Ok(()) }
 //! ```
 #![forbid(unsafe_code)]
 
@@ -45,6 +45,6 @@ mod websocket;
 #[cfg(feature = "attach")]
 pub use attach::{Transport, attach};
 pub use response::Refused;
-pub use serve::{configure, configure_socket};
+pub use serve::{configure, configure_socket, run};
 pub use sse::Sse;
 pub use websocket::WebSocketUpgrade;

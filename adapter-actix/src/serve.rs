@@ -1,15 +1,15 @@
 //! A server that is set up as the library needs it.
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, io};
 
 use actix_http::Request;
 use actix_service::IntoServiceFactory;
 use actix_web::{
     Error, HttpServer,
     body::MessageBody,
-    dev::{AppConfig, Response, Service, ServiceFactory},
+    dev::{AppConfig, Response, Server, Service, ServiceFactory},
 };
-use realtime_core::Hub;
+use realtime_core::{DrainReport, Hub};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use {actix_web::rt::net::TcpStream, socket2::SockRef};
 
@@ -50,6 +50,24 @@ where
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
         .client_request_timeout(limits.header_deadline)
+}
+
+/// Runs a server until it has stopped, and drains the hub if that has not been done. Tells what became of
+/// the connections.
+///
+/// The server's own graceful shutdown waits for clients that take nothing, and can't be hurried once it has
+/// begun. So it is given up when the drain is ended, by its deadline or by
+/// [`Hub::end_drain`], as the second signal of `shutdown_signal` does: what its workers still have then ends
+/// with the process.
+///
+/// # Errors
+/// Those of the server.
+///
+/// # Cancel safety
+/// Dropping this gives the server up in the same way, and begins no drain.
+pub async fn run(server: Server, hub: &Hub) -> io::Result<DrainReport> {
+    hub.run_until_drained(server).await.transpose()?;
+    Ok(hub.drain().await)
 }
 
 /// Sets a connection's socket up, as [`configure`] does for its own: little waits in the kernel

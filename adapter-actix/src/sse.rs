@@ -9,6 +9,9 @@ use crate::{
 };
 
 /// A request for an event stream that has been let in; an extractor.
+///
+/// # Cancel safety
+/// A framework that drops the extraction, as it does when the client has gone, refuses the request.
 #[derive(Debug)]
 pub struct Sse {
     request: sse::Request,

@@ -16,6 +16,9 @@ use crate::{
 };
 
 /// A WebSocket handshake that has been let in; an extractor.
+///
+/// # Cancel safety
+/// A framework that drops the extraction, as it does when the client has gone, refuses the request.
 pub struct WebSocketUpgrade {
     request: ws::Request,
     payload: Payload,

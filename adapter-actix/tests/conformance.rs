@@ -29,6 +29,31 @@ fn start(hub: Hub) -> Server {
     })
 }
 
+/// Dropped with its runtimes.
+mod dropped {
+    use super::*;
+
+    realtime_testkit::dropped_server_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_thread(move |listener, stop| {
+            let system = System::new();
+            system.block_on(async move {
+                let app = {
+                    let hub = hub.clone();
+                    move || App::new().app_data(Data::new(hub.clone())).configure(router)
+                };
+                let server = configure(HttpServer::new(app), &hub).workers(1).disable_signals();
+                let server = server.listen(listener).expect("a listener").run();
+                spawn(async move { realtime_actix::run(server, &hub).await });
+                stop.await;
+            });
+            System::current().stop();
+            system.run().expect("a system that stops");
+        })
+    }
+}
+
 /// Behind a Unix socket.
 mod unix_socket {
     use super::*;
@@ -110,6 +135,8 @@ fn router(app: &mut ServiceConfig) {
         .route("/error", get().to(async |it: WebSocketUpgrade| it.run(routes::error)))
         .route("/panic", get().to(async |it: WebSocketUpgrade| it.run(routes::panic)))
         .route("/close4404", get().to(async |it: WebSocketUpgrade| it.run(routes::close4404)))
+        .route("/ended", get().to(ended))
+        .route("/ended-ws", get().to(ended_websocket))
         .route("/attached", get().to(attached));
 }
 
@@ -158,6 +185,18 @@ async fn mine(sse: Sse) -> Result<HttpResponse, Refused> {
 
 async fn mine_identified(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
     mine(sse.identify(routes::identity(request.query_string()))?).await
+}
+
+async fn ended(sse: Sse, request: HttpRequest) -> Result<HttpResponse, Refused> {
+    sse.on_close(routes::on_close(request.query_string())).stream(topics(&request))
+}
+
+async fn ended_websocket(
+    upgrade: WebSocketUpgrade,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    let upgrade = upgrade.on_close(routes::on_close(request.query_string()));
+    upgrade.subscribe(topics(&request)).run(routes::commands)
 }
 
 async fn attached(

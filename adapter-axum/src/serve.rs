@@ -23,6 +23,10 @@ use tower::Service;
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
+///
+/// # Cancel safety
+/// Dropping this drops the listener and all connections but WebSockets, which are tasks of their own, as
+/// they are; no drain begins.
 pub async fn serve(
     listener: TcpListener,
     hub: &Hub,

@@ -11,6 +11,9 @@ use realtime_core::{Hub, Subscribe};
 use crate::{head::note_peer, response::Refused};
 
 /// A request for an event stream that has been let in; an extractor.
+///
+/// # Cancel safety
+/// A framework that drops the extraction, as it does when the client has gone, refuses the request.
 #[derive(Debug)]
 pub struct Sse {
     request: realtime_hyper::Sse,

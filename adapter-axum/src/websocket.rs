@@ -16,6 +16,9 @@ use realtime_core::{
 use crate::{head::note_peer, response::Refused};
 
 /// A WebSocket handshake that has been let in; an extractor.
+///
+/// # Cancel safety
+/// A framework that drops the extraction, as it does when the client has gone, refuses the request.
 #[derive(Debug)]
 pub struct WebSocketUpgrade {
     request: realtime_hyper::WebSocketUpgrade,

@@ -36,7 +36,10 @@ mod framework {
                 tokio::spawn(async move { hub.drain().await });
             };
             let server = axum::serve(listener, service).with_graceful_shutdown(draining);
-            server.await.expect("a server");
+            // It waits for clients that take nothing, whatever the drain says.
+            if let Some(served) = drained.run_until_drained(server.into_future()).await {
+                served.expect("a server");
+            }
             // It does not wait for sockets that were upgraded.
             drained.drain().await;
         })
@@ -76,6 +79,23 @@ mod ours {
         Server::on_tokio(async move |listener, stop| {
             let router = router(hub.clone());
             realtime_axum::serve(listener, &hub, router, stop).await.expect("a server");
+        })
+    }
+}
+
+/// Dropped with its runtime.
+mod dropped {
+    use super::*;
+
+    realtime_testkit::dropped_server_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            let router = router(hub.clone());
+            tokio::select! {
+                _ = realtime_axum::serve(listener, &hub, router, std::future::pending()) => {}
+                () = stop => {}
+            }
         })
     }
 }
@@ -131,6 +151,8 @@ fn router(hub: Hub) -> Router {
         .route("/error", get(async |it: WebSocketUpgrade| it.run(routes::error)))
         .route("/panic", get(async |it: WebSocketUpgrade| it.run(routes::panic)))
         .route("/close4404", get(async |it: WebSocketUpgrade| it.run(routes::close4404)))
+        .route("/ended", get(ended))
+        .route("/ended-ws", get(ended_websocket))
         .route("/attached", get(attached))
         .with_state(hub)
 }
@@ -169,6 +191,20 @@ async fn mine(sse: Sse) -> Result<Response, Refused> {
 
 async fn mine_identified(sse: Sse, RawQuery(query): RawQuery) -> Result<Response, Refused> {
     mine(sse.identify(routes::identity(&query.unwrap_or_default()))?).await
+}
+
+async fn ended(sse: Sse, RawQuery(query): RawQuery) -> Result<Response, Refused> {
+    let query = query.unwrap_or_default();
+    sse.on_close(routes::on_close(&query)).stream(routes::subscribe(&query))
+}
+
+async fn ended_websocket(
+    upgrade: WebSocketUpgrade,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refused> {
+    let query = query.unwrap_or_default();
+    let upgrade = upgrade.on_close(routes::on_close(&query));
+    upgrade.subscribe(routes::subscribe(&query)).run(routes::commands)
 }
 
 async fn attached(

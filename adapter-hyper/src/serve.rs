@@ -53,6 +53,10 @@ const HEAD_BUFFER_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// None at present: errors of single connections end these, and a failing `accept` is tried again.
+///
+/// # Cancel safety
+/// Dropping this drops the listener and all connections but WebSockets, which are tasks of their own, as
+/// they are; no drain begins.
 pub async fn serve<F, R>(
     listener: TcpListener,
     hub: &Hub,
@@ -73,6 +77,9 @@ where
 /// The same as [`serve`] for a hyper service with a body of its own.
 ///
 /// # Errors
+/// See [`serve`].
+///
+/// # Cancel safety
 /// See [`serve`].
 pub async fn serve_service<S, B>(
     listener: TcpListener,

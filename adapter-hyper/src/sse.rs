@@ -21,6 +21,9 @@ impl Sse {
     ///
     /// # Errors
     /// [`Refused`]; see [`driver::accept_event_stream`].
+    ///
+    /// # Cancel safety
+    /// Dropping this refuses the request.
     pub fn from_request<B>(
         hub: &Hub,
         request: &Request<B>,
@@ -32,6 +35,9 @@ impl Sse {
     ///
     /// # Errors
     /// [`Refused`]; see [`driver::accept_event_stream`].
+    ///
+    /// # Cancel safety
+    /// Dropping this refuses the request.
     pub fn from_parts(
         hub: &Hub,
         parts: &Parts,

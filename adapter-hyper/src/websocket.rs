@@ -34,6 +34,9 @@ impl WebSocketUpgrade {
     ///
     /// # Errors
     /// [`Refused`]; see [`driver::accept_websocket`].
+    ///
+    /// # Cancel safety
+    /// Dropping this refuses the request.
     pub fn from_request<B>(
         hub: &Hub,
         request: &mut Request<B>,
@@ -46,6 +49,9 @@ impl WebSocketUpgrade {
     ///
     /// # Errors
     /// [`Refused`]; see [`driver::accept_websocket`].
+    ///
+    /// # Cancel safety
+    /// Dropping this refuses the request.
     pub fn from_parts(
         hub: &Hub,
         parts: &mut Parts,

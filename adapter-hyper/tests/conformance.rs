@@ -29,6 +29,26 @@ fn start(hub: Hub) -> Server {
     })
 }
 
+/// Dropped with its runtime.
+mod dropped {
+    use super::*;
+
+    realtime_testkit::dropped_server_tests!(start);
+
+    fn start(hub: Hub) -> Server {
+        Server::on_tokio(async move |listener, stop| {
+            let handler = {
+                let hub = hub.clone();
+                move |request| route(hub.clone(), request)
+            };
+            tokio::select! {
+                _ = serve(listener, &hub, handler, std::future::pending()) => {}
+                () = stop => {}
+            }
+        })
+    }
+}
+
 /// Behind a Unix socket, where our `serve` does not go.
 mod unix_socket {
     use std::convert::Infallible;
@@ -102,6 +122,10 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         let sse = Sse::from_request(&hub, &request).await?;
         return mine(sse.identify(routes::identity(&query))?);
     }
+    if path == "/ended" {
+        let sse = Sse::from_request(&hub, &request).await?;
+        return sse.on_close(routes::on_close(&query)).stream(topics);
+    }
     if path == "/attached" {
         return attached(hub, request);
     }
@@ -119,6 +143,9 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         "/done" => upgrade.run(routes::done),
         "/error" => upgrade.run(routes::error),
         "/panic" => upgrade.run(routes::panic),
+        "/ended-ws" => {
+            upgrade.on_close(routes::on_close(&query)).subscribe(topics).run(routes::commands)
+        }
         "/close4404" => upgrade.run(routes::close4404),
         _ => Err(Refused::new(404, "no such route")),
     }

@@ -31,7 +31,8 @@ pub(crate) async fn run(app: App, listener: TcpListener, shutdown: Shutdown) -> 
             .default_service(web::to(get_page))
     };
     let server = configure(HttpServer::new(routes), &hub).listen(listener.into_std()?)?;
-    server.shutdown_signal(shutdown).run().await
+    realtime::actix::run(server.shutdown_signal(shutdown).run(), &hub).await?;
+    Ok(())
 }
 
 async fn join_room(room: Path<String>, guest: Query<chat::Guest>, ws: WebSocketUpgrade) -> Answer {

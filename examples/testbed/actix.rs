@@ -10,7 +10,7 @@ use actix_web::{
 };
 use realtime::{
     DrainReport, Hub,
-    actix::{Refused, Sse, WebSocketUpgrade, configure},
+    actix::{Refused, Sse, WebSocketUpgrade, configure, run},
     shutdown_signal,
     ws::Format,
 };
@@ -43,8 +43,7 @@ pub(crate) fn serve(
             .workers(threads)
             .shutdown_signal(shutdown_signal(&hub)?)
             .listen(listener)?;
-        server.run().await?;
-        Ok(hub.drain().await)
+        Ok(run(server.run(), &hub).await?)
     })
 }
 

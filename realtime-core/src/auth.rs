@@ -139,7 +139,8 @@ pub enum CredentialSource {
 pub trait Authenticate: Send + Sync + 'static {
     /// The identity, known now or later.
     ///
-    /// A future that does not end in time is dropped, and the client told to come back later.
+    /// A future that does not end in time is dropped, and the client told to come back later; so is one
+    /// whose client has gone. Let nothing depend on its coming to an end.
     fn authenticate(&self, credentials: Credentials) -> Authenticated;
 }
 

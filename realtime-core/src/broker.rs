@@ -46,6 +46,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The outcome of [`Broker::publish`]: known at once, or later.
+///
+/// # Cancel safety
+/// Dropping it takes nothing back: the broker may have stored the event, or may yet.
 #[non_exhaustive]
 pub enum Published {
     /// Known.

@@ -78,6 +78,8 @@ struct State {
     connections: Slab<Connection>,
     plan: Option<Plan>,
     report: Option<DrainReport>,
+    /// Whether nothing is to be waited for any more, be it a connection or not.
+    is_ended: bool,
     /// Who waits for the end.
     waiting: Vec<Waker>,
 }
@@ -129,10 +131,22 @@ impl Draining {
         until
     }
 
-    /// Cuts who is still there. What became of all since the drain began.
+    /// Cuts who is still there, and ends what else waits for the end. What became of all since the drain
+    /// began.
     pub(crate) fn end(&self, now: Instant) -> DrainReport {
         let mut state = lock(&self.state);
+        state.is_ended = true;
+        self.report(state, now)
+    }
+
+    /// Takes word that no connection is left. What became of all since the drain began.
+    pub(crate) fn gone(&self, now: Instant) -> DrainReport {
+        self.report(lock(&self.state), now)
+    }
+
+    fn report(&self, mut state: MutexGuard<'_, State>, now: Instant) -> DrainReport {
         if let Some(report) = state.report {
+            self.proceed(state, Phase::Over);
             return report;
         }
         let (forced, plan) = (state.connections.len() as u64, state.plan);
@@ -156,15 +170,29 @@ impl Draining {
 
     /// Ready when no connection is left, or the drain is over.
     pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let state = self.wait(cx);
+        let is_gone = state.report.is_some() || state.connections.is_empty();
+        if is_gone { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when a drain has begun; when it is to be over.
+    pub(crate) fn poll_begun(&self, cx: &Context<'_>) -> Poll<Instant> {
+        self.wait(cx).plan.map_or(Poll::Pending, |plan| Poll::Ready(plan.until))
+    }
+
+    /// Ready when the drain was ended, by its deadline or by somebody.
+    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.wait(cx).is_ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The state, of which the task is told when it changes: also when no connection is left, for who
+    /// waits for more than that is to know when it is ended.
+    fn wait(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
-        if state.report.is_some() {
-            return Poll::Ready(());
-        }
-        // Also when none is left: who waits for more than that is to know when it is over.
-        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        if !state.is_ended && !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.waiting.push(cx.waker().clone());
         }
-        if state.connections.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        state
     }
 
     /// Whether there is a drain, or was one.

@@ -1,19 +1,12 @@
 //! The [`Hub`]: table of topics, sequencing, publish and deliver.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bytestring::ByteString;
 
 use crate::{
     auth::{Action, Authorize, Identity},
-    broker::{Broker, BrokerError, Deliver, DeliverError, Inlet, LocalBroker, Published},
+    broker::{Broker, Deliver, DeliverError, Inlet, LocalBroker},
     client_ip::ClientIp,
     config::Config,
     event::Event,
@@ -35,6 +28,7 @@ mod budget;
 mod builder;
 mod follower;
 mod matching;
+mod publish;
 mod reaper;
 mod table;
 
@@ -42,6 +36,7 @@ use budget::Budget;
 pub use builder::HubBuilder;
 pub(crate) use follower::{Arrived, Follower};
 use matching::Matching;
+pub use publish::{Publish, PublishError};
 use reaper::Reaper;
 use table::Table;
 
@@ -402,69 +397,6 @@ impl Deliver for Inner {
         }
         Ok(wakeups)
     }
-}
-
-/// The outcome of a publish: the position that the event got.
-///
-/// The embedded broker has stored the event when [`Hub::publish`] returns, and this is ready at
-/// once. A broker between instances may start only when it is polled, so await it.
-///
-/// # Cancel safety
-/// Dropping it does not take back an event; with a broker between instances the event may or may
-/// not be published then.
-#[derive(Debug)]
-#[must_use = "whether the event was published is known only when this is awaited"]
-pub struct Publish(Result<Published, Option<PublishError>>);
-
-impl Publish {
-    /// The outcome of a publish that was refused.
-    pub(crate) fn refused(error: impl Into<PublishError>) -> Self {
-        Self(Err(Some(error.into())))
-    }
-}
-
-impl Future for Publish {
-    type Output = Result<Position, PublishError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Ok(published) => Pin::new(published).poll(cx).map_err(PublishError::Broker),
-            Err(error) => {
-                let polled_again = BrokerError::Unavailable("polled after it ended".into());
-                Poll::Ready(Err(error.take().unwrap_or(PublishError::Broker(polled_again))))
-            }
-        }
-    }
-}
-
-/// Why an event was not published. Nothing was stored.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The topic's name is not valid.
-    #[error(transparent)]
-    Topic(#[from] TopicNameError),
-    /// [`Config::authorize`](crate::Config::authorize) does not let the connection's identity
-    /// publish to the topic.
-    #[error("publishing to {topic:?} is not permitted")]
-    Forbidden {
-        /// The topic.
-        topic: TopicName,
-    },
-    /// The hub has been drained; see [`Hub::drain`].
-    #[error("the hub has been drained: nobody is there to get events, and nothing keeps them")]
-    Drained,
-    /// The event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
-    #[error("the event has {size} bytes (data, name and key), and {max} are allowed")]
-    TooLarge {
-        /// Its size.
-        size: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// The broker did not take it.
-    #[error(transparent)]
-    Broker(BrokerError),
 }
 
 #[cfg(test)]

@@ -77,6 +77,10 @@ pub struct Limits {
     pub header_deadline: Duration,
     /// How long a client's socket may take no byte of what is to be written. Default: 10 s.
     ///
+    /// A client that reads a byte a second takes none: its system tells of room by the segment, or by half
+    /// of its buffer, which at that pace is minutes away. So is one cut that has dropped off the network,
+    /// once there is something to write; what says so on a silent connection is a ping or a heartbeat.
+    ///
     /// It holds for every WebSocket on axum and hyper, and for all that goes over sockets which one of
     /// our `serve` helpers, actix's `configure` or `configure_socket` has set up, or over IO that is
     /// wrapped in [`WriteDeadline`](crate::driver::WriteDeadline).
@@ -90,7 +94,7 @@ pub struct Limits {
     /// can't have taken what it was given, at most 64 KiB or one event and what the framework itself
     /// buffers, and the stream's subscription and permits are given back; so they are when the
     /// subscription lags past its limit meanwhile. Default: 60 s, so that a client which takes 2 KiB
-    /// per second is left alone.
+    /// per second is left alone, and one that takes a byte per second is not.
     ///
     /// It is for what a write deadline can't reach: event streams, and WebSockets on actix.
     pub stall_deadline: Duration,

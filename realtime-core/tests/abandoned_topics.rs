@@ -1,7 +1,7 @@
 //! Topics that nobody comes back to return their memory.
 //!
 //! A process of its own: it is its memory that is looked at. `ABANDONED_TOPICS=1000000` looks at more.
-#![allow(clippy::disallowed_methods, reason = "a test has a clock")]
+#![allow(clippy::disallowed_methods, clippy::expect_used, reason = "a test has a clock, and fails")]
 
 use std::{
     env, fs,

@@ -35,6 +35,7 @@ pub mod wait;
 pub mod ws;
 
 mod deadline;
+mod hosts;
 mod net;
 mod transcript;
 

@@ -10,6 +10,8 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
+use crate::hosts::Host;
+
 /// Where and how a client connects; a plain [`SocketAddr`] converts into one.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -17,12 +19,13 @@ pub struct Dial {
     addr: SocketAddr,
     recv_buffer: Option<u32>,
     from: Option<IpAddr>,
+    host: Option<Host>,
 }
 
 impl Dial {
     /// Connects to `addr` with the system's socket options.
     pub fn to(addr: SocketAddr) -> Self {
-        Self { addr, recv_buffer: None, from: None }
+        Self { addr, recv_buffer: None, from: None, host: None }
     }
 
     /// Sets `SO_RCVBUF` before connecting, so that a client which does not read fills up soon.
@@ -40,13 +43,22 @@ impl Dial {
         self
     }
 
+    /// Connects from another host.
+    pub(crate) fn at_host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// Connects with `TCP_NODELAY`, so that what was written apart leaves apart.
     pub(crate) async fn connect(self) -> io::Result<TcpStream> {
-        let socket = if self.addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let is_v4 = self.addr.is_ipv4();
+        let socket = move || if is_v4 { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        // A socket belongs to the host that it was made at.
+        let socket = self.host.map_or_else(socket, |host| host.run(socket))?;
         if let Some(bytes) = self.recv_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }

@@ -9,6 +9,7 @@ mod lint;
 mod memory;
 mod models;
 mod process;
+mod restarts;
 mod soak;
 mod steps;
 mod test;
@@ -37,6 +38,10 @@ cargo xtask COMMAND
                --connections N              how many to open (default: 5000)
   models     run the core's models of concurrency under many schedules
                --seconds N                  for so long each, under schedules not seen yet
+  restarts   rolling restarts under load on each adapter, after which no client lacks an event
+               --clients N                  how many (default: 1000)
+               --restarts N                 how often (default: 20)
+               --adapter axum|actix|hyper   only this adapter (default: all three)
   soak       a storm of clients against each adapter, after which nothing may be left
                --seconds N, --minutes N     for all adapters together (default: 60 s)
                --adapter axum|actix|hyper   only this adapter (default: all three)
@@ -72,6 +77,7 @@ fn run() -> Result {
         ["autobahn", options @ ..] => autobahn::run(options),
         ["fuzz", options @ ..] => fuzz::run_all(options),
         ["models", options @ ..] => models::run_all(options),
+        ["restarts", options @ ..] => restarts::run_all(options),
         ["soak", options @ ..] => soak::run(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),

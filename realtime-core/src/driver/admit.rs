@@ -51,6 +51,9 @@ pub fn accept_websocket(hub: &Hub, head: &impl RequestHead) -> Admitting<ws::Req
 }
 
 /// A request that is being let in: ready at once, unless what it presents has to be checked.
+///
+/// # Cancel safety
+/// Dropping it refuses the request: the check is dropped, and its turn and the permit are given back.
 #[must_use = "nobody is let in before this is awaited"]
 pub struct Admitting<R>(State<R>);
 

@@ -62,7 +62,7 @@ impl Subscription {
     /// 0 when the subscription has ended or `max` is 0.
     ///
     /// # Cancel safety
-    /// Nothing is lost when this is dropped.
+    /// Nothing is lost when this is dropped: what is in `out` was taken, and only once it is ready.
     pub async fn recv_many(&mut self, out: &mut Vec<Delivery>, max: usize) -> usize {
         if max == 0 {
             return 0;

@@ -23,6 +23,10 @@ use crate::{
 /// [`Limits::stall_deadline`](crate::Limits::stall_deadline), or the subscription lags past its limit
 /// meanwhile, what the stream holds is given back, though the body still lies with the framework; it
 /// has ended then.
+///
+/// # Cancel safety
+/// No chunk is lost when a future for the next one is dropped. Dropping the body ends the stream; all that
+/// it held is given back.
 #[derive(Debug)]
 pub struct Body(Held<EventStream>);
 

@@ -36,6 +36,10 @@ pub(super) const QUIET: Duration = Duration::from_millis(500);
 /// asking. When it has not asked within [`Limits::stall_deadline`](crate::Limits::stall_deadline), or
 /// the subscription lags past its limit meanwhile, what the session holds is given back, though the
 /// stream still lies with the framework; it has ended then.
+///
+/// # Cancel safety
+/// No chunk is lost when a future for the next one is dropped. Dropping the stream drops the connection
+/// and its handler, without a Close; all that it held is given back.
 #[derive(Debug)]
 pub struct ByteStream<S, H> {
     running: Held<Driven>,

@@ -30,7 +30,10 @@ thread_local! {
 /// A future that runs a [`Session`] over `io` until the connection is closed, TCP included.
 ///
 /// Who stops it: the peer (Close, FIN, RST), the handler, the subscription's policy, a deadline for
-/// each thing that the peer may fail to do. Dropping it drops the connection.
+/// each thing that the peer may fail to do.
+///
+/// # Cancel safety
+/// Dropping it drops the connection and its handler, without a Close; all that it held is given back.
 #[derive(Debug)]
 pub struct Connection<T, H> {
     io: T,

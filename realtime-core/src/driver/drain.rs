@@ -29,7 +29,8 @@ impl Hub {
     }
 
     /// The same as [`drain`](Self::drain), which in addition waits for `beside`, such as what else a
-    /// server has to finish, no longer than until the same deadline.
+    /// server has to finish, no longer than until the same deadline, also if another call of `drain` is
+    /// done before.
     ///
     /// # Cancel safety
     /// See [`drain`](Self::drain).
@@ -41,14 +42,43 @@ impl Hub {
         let mut is_beside_done = false;
         let both = poll_fn(|cx| {
             is_beside_done = is_beside_done || beside.as_mut().poll(cx).is_ready();
-            // It is also asked when that is not done: somebody may end the drain.
+            // Both are also asked when that is not done: somebody may end the drain.
             let gone = draining.poll_gone(cx);
             let is_done = gone.is_ready() && is_beside_done;
-            if is_done || draining.is_over() { Poll::Ready(()) } else { Poll::Pending }
+            if is_done { Poll::Ready(()) } else { draining.poll_ended(cx) }
         });
         #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
-        let _ = tokio::time::timeout_at(until.into(), both).await;
-        self.end_drain()
+        match tokio::time::timeout_at(until.into(), both).await {
+            Ok(()) => draining.gone(now()),
+            Err(_) => self.end_drain(),
+        }
+    }
+
+    /// Runs `server` until it is done, or until a drain has been ended by its deadline or by
+    /// [`end_drain`](Self::end_drain): then the server is dropped with what it still has, and there is
+    /// `None`. It does not begin a drain.
+    ///
+    /// It is for servers whose own graceful shutdown knows no end before all clients have gone, or none
+    /// that can be changed once it has begun.
+    ///
+    /// # Cancel safety
+    /// Dropping this drops `server`, and nothing else.
+    pub async fn run_until_drained<T>(&self, server: impl Future<Output = T>) -> Option<T> {
+        let draining = self.permits().draining();
+        let mut server = pin!(server);
+        // Whoever drains may be done long before the deadline, when no connection of the hub's is left.
+        #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
+        let mut ended = pin!(async {
+            let until = poll_fn(|cx| draining.poll_begun(cx)).await;
+            let _ =
+                tokio::time::timeout_at(until.into(), poll_fn(|cx| draining.poll_ended(cx))).await;
+            self.end_drain();
+        });
+        poll_fn(|cx| match server.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+        })
+        .await
     }
 
     /// Begins a [`drain`](Self::drain) and does not wait for its end, which somebody else is to do.
@@ -57,8 +87,8 @@ impl Hub {
         self.permits().draining().begin(&self.config().drain, now());
     }
 
-    /// Ends a drain at once, begun or not: whoever is still there is cut. Tells what became of the
-    /// connections.
+    /// Ends a drain at once, begun or not: whoever is still there is cut, and nothing beside is waited for
+    /// any more. Tells what became of the connections.
     pub fn end_drain(&self) -> DrainReport {
         self.permits().draining().end(now())
     }

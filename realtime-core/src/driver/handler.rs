@@ -19,6 +19,9 @@ pub type BoxHandler = Pin<Box<dyn Future<Output = CloseCause> + Send>>;
 pub type LocalBoxHandler = Pin<Box<dyn Future<Output = CloseCause>>>;
 
 /// Calls a handler, when this is first polled, and gives the cause to close with when it has ended.
+///
+/// # Cancel safety
+/// Dropping this drops the handler where it waits, or unless it was polled does not call it.
 pub async fn handler<F, R>(handler: F, socket: Socket) -> CloseCause
 where
     F: FnOnce(Socket) -> R,

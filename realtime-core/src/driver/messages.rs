@@ -80,6 +80,9 @@ fn close_frame(payload: &[u8]) -> Option<CloseFrame> {
 ///
 /// What the socket has taken counts as written once it is flushed, and until then it is given
 /// nothing more: a framework's own buffer may have no bound.
+///
+/// # Cancel safety
+/// Dropping it drops the connection and its handler, without a Close; all that it held is given back.
 #[derive(Debug)]
 pub struct Messages<T, H> {
     transport: T,

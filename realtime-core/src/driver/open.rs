@@ -103,6 +103,9 @@ impl<T: MessageTransport + Unpin> Attached<T> {
 ///
 /// An error of a single connection passes at once; when the process is out of descriptors, trying
 /// again at once would take a whole core and free none.
+///
+/// # Cancel safety
+/// Dropping this ends the wait, and nothing else.
 #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
 pub async fn after_accept_error(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};

@@ -27,6 +27,7 @@ use crate::{
 mod admission;
 mod body;
 mod byte_stream;
+mod cancel;
 mod connection;
 mod deadlines;
 mod drain;

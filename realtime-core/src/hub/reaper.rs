@@ -54,7 +54,7 @@ impl Reaper {
 
     /// Whether a round is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.elapsed(now) >= self.due.load(Relaxed)
+        self.millis_at(now) >= self.due.load(Relaxed)
     }
 
     /// Does a round, if it is due and nobody else does. Returns whom to wake.
@@ -71,11 +71,11 @@ impl Reaper {
         let (from, wakers) = table.reap(from, round, now);
         *place = Place { from, last: Some(now), lap };
         let next = later(now, self.period.mul_f64(round as f64 / lap as f64));
-        self.due.store(self.elapsed(next), Relaxed);
+        self.due.store(self.millis_at(next), Relaxed);
         wakers
     }
 
-    fn elapsed(&self, at: Instant) -> u64 {
+    fn millis_at(&self, at: Instant) -> u64 {
         let began = self.began.get_or_init(|| at);
         at.saturating_duration_since(*began).as_millis() as u64
     }

@@ -2,13 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "a test has a clock and tasks")]
 
 use std::{
-    task::Waker,
+    future::Future,
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use super::*;
 use crate::{
     Delivery, LastEventId, Overflow, Retention, Start, Subscribe, SubscribeError, Subscription,
+    broker::{BrokerError, Published},
 };
 
 mod budget;

@@ -26,6 +26,8 @@
 //! | `/refresh` | `upgrade.run(routes::refresh)` |
 //! | `/publish` | `upgrade.run(routes::publish)` |
 //! | `/done`, `/error`, `/panic`, `/close4404` | `upgrade.run(routes::done)` and so on |
+//! | `/ended` | `sse.on_close(routes::on_close(query)).stream(routes::subscribe(query))` |
+//! | `/ended-ws` | `upgrade.on_close(..)` of the same, `subscribe(routes::subscribe(query))`, and `routes::commands` as the handler |
 //! | `/attached` | the framework's own handshake, then `attach(..)`, `subscribe(routes::subscribe(query))`, and `routes::commands` as the handler |
 //!
 //! `/events` and `/echo` are there for any method, so that ours is the one that refuses it. A case is a function in the file of its concept and one name in the list below;
@@ -48,6 +50,7 @@ pub mod leaks;
 pub mod limits;
 pub mod liveness;
 pub mod messages;
+pub mod on_close;
 pub mod origin;
 pub mod overflow;
 pub mod permission;
@@ -65,7 +68,9 @@ pub mod streams;
 pub mod tokens;
 pub mod topics;
 pub mod unix_sockets;
+pub mod vanished;
 
+mod endings;
 mod identity;
 mod lagging;
 mod recorder;
@@ -79,6 +84,8 @@ use std::{
 };
 
 use realtime_core::{Hub, HubBuilder};
+
+use crate::hosts::Host;
 
 pub use served::Served;
 pub use server::{Server, Stop};
@@ -215,6 +222,16 @@ macro_rules! conformance_tests {
                 match_the_golden_messages,
                 carry_raw_data,
             ],
+            on_close: [
+                tells_how_clients_went,
+                tells_what_handlers_did,
+                tells_of_slow_clients,
+                tells_of_what_was_revoked_or_expired,
+                tells_of_what_lasted_too_long,
+                tells_of_a_drain,
+                tells_of_who_is_cut_by_a_drain,
+                tells_of_requests_that_are_aborted,
+            ],
             origin: [
                 refuses_other_origins,
                 lets_in_the_same_origin,
@@ -278,6 +295,9 @@ macro_rules! conformance_tests {
             ],
             rolling_restart: [loses_nothing_with_a_shared_log, tells_what_ends_with_the_process],
             stalled: [
+                cuts_a_stream_read_a_byte_a_second,
+                cuts_a_websocket_read_a_byte_a_second,
+                gives_back_a_stream_read_a_byte_a_second,
                 gives_back_what_a_stream_holds,
                 gives_back_what_a_websocket_holds,
                 cuts_a_stream_that_takes_nothing,
@@ -303,6 +323,13 @@ macro_rules! conformance_tests {
             leaks: [of_handshakes_there_are_none],
             secrets: [appear_nowhere, appear_nowhere_of_ours_on_attached_sockets],
             storm: [leaves_nothing_behind],
+            vanished: [
+                ends_idle_websockets_by_the_pong_deadline,
+                ends_websockets_by_the_write_deadline,
+                ends_idle_streams_by_their_heartbeat,
+                ends_streams_by_the_write_deadline,
+                gives_back_streams_by_the_stall_deadline,
+            ],
         }
     };
     (@rooms $start:ident, $run:ident, $($room:ident: [$($case:ident),* $(,)?]),* $(,)?) => {$(
@@ -327,6 +354,17 @@ macro_rules! unix_socket_tests {
         $crate::conformance_tests! { @rooms $start, run,
             limits: [hold_not_what_has_no_address],
             unix_sockets: [are_not_believed_unasked, are_believed_when_told_so],
+        }
+    };
+}
+
+/// The cases that are only for a server which is dropped with its runtime when it is to stop, whatever it
+/// has, and drains nothing.
+#[macro_export]
+macro_rules! dropped_server_tests {
+    ($start:ident) => {
+        $crate::conformance_tests! { @rooms $start, run,
+            on_close: [tells_of_a_server_that_is_dropped],
         }
     };
 }
@@ -375,10 +413,28 @@ impl Suite {
     ///
     /// When the configuration is not valid.
     pub fn start_with(&self, configure: impl FnOnce(HubBuilder) -> HubBuilder) -> Served {
+        Self::start_by(self.start, configure)
+    }
+
+    /// The same on another host.
+    pub(crate) fn start_at(
+        &self,
+        host: Host,
+        configure: impl FnOnce(HubBuilder) -> HubBuilder,
+    ) -> Served {
+        let start = self.start;
+        let at = |hub| host.run(|| server::listening_at(host.ip(), || start(hub)));
+        Self::start_by(at, configure)
+    }
+
+    fn start_by(
+        start: impl FnOnce(Hub) -> Server,
+        configure: impl FnOnce(HubBuilder) -> HubBuilder,
+    ) -> Served {
         // What a case has left open is not to be waited for.
         let hub = Hub::builder().drain(|drain| drain.deadline = Duration::ZERO);
         let hub = configure(hub).build().expect("a valid configuration");
-        Served::new((self.start)(hub.clone()), hub)
+        Served::new(start(hub.clone()), hub)
     }
 }
 

@@ -3,8 +3,11 @@
 //! What a client finds at the next one depends on the broker. [`SharedLog`] stands for one between
 //! instances: then nothing is lost. With the embedded broker the log ends with its hub: then every client
 //! is told so.
+//!
+//! `cargo xtask restarts` plays the first case with more clients, and prints how it went.
 
 use std::{
+    env,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -29,23 +32,40 @@ use crate::{
 /// than it is asked to.
 pub async fn loses_nothing_with_a_shared_log(suite: Suite) {
     let log = Arc::new(SharedLog::new());
-    let told = restarts(suite, 20, || {
+    let scale = Scale {
+        clients: asked_for(CLIENTS_VARIABLE).unwrap_or(CLIENTS),
+        restarts: asked_for(RESTARTS_VARIABLE).unwrap_or(20),
+    };
+    let told = restarts(suite, scale, || {
         let log = Arc::clone(&log);
         move |hub: HubBuilder| hub.broker(log)
     })
     .await;
     assert_eq!(told.resets, 0);
-    assert_eq!(told.came_back, 20 * CLIENTS);
+    assert_eq!(told.came_back, scale.restarts * scale.clients);
+    told.print(scale);
 }
 
 /// Each client is told at each restart that its place is none here, and gets one that is.
 pub async fn tells_what_ends_with_the_process(suite: Suite) {
-    let told = restarts(suite, 3, || |hub| hub).await;
+    let told = restarts(suite, Scale { clients: CLIENTS, restarts: 3 }, || |hub| hub).await;
     assert_eq!(told.resets, 3 * CLIENTS);
     assert_eq!(told.came_back, 3 * CLIENTS);
 }
 
-async fn restarts<C>(suite: Suite, count: usize, configure: impl Fn() -> C) -> Told
+/// How many clients see how many restarts.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    clients: usize,
+    restarts: usize,
+}
+
+fn asked_for(variable: &str) -> Option<usize> {
+    let value = env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {value}")))
+}
+
+async fn restarts<C>(suite: Suite, scale: Scale, configure: impl Fn() -> C) -> Told
 where
     C: FnOnce(HubBuilder) -> HubBuilder,
 {
@@ -56,13 +76,16 @@ where
                 drain.reconnects_per_second = PER_SECOND;
                 drain.retry = RETRY;
             }))
-            .limits(super::served::unthrottled)
+            .limits(|limits| {
+                super::served::unthrottled(limits);
+                limits.connections_per_ip = u32::MAX;
+            })
         })
     };
     let mut instance = start();
     let fleet = Arc::new(Fleet::new(&instance));
     let mut clients = JoinSet::new();
-    for number in 0..CLIENTS {
+    for number in 0..scale.clients {
         let fleet = Arc::clone(&fleet);
         clients.spawn(async move {
             match number % 2 {
@@ -71,19 +94,20 @@ where
             }
         });
     }
-    are_there(&instance).await;
+    are_there(&instance, scale).await;
     let publisher = tokio::spawn(publish(Arc::clone(&fleet)));
-    for _ in 0..count {
+    for _ in 0..scale.restarts {
         let next = start();
         fleet.moves_to(&next);
         let began = Instant::now();
         instance.stop();
         let report = instance.hub().drain().await;
-        assert_eq!((report.closed, report.forced), (CLIENTS as u64, 0));
+        assert_eq!((report.closed, report.forced), (scale.clients as u64, 0));
         assert!(report.took <= DEADLINE, "{report:?}");
-        are_there(&next).await;
+        fleet.here().told.drains.push(report.took);
+        are_there(&next, scale).await;
         instance.stopped().await;
-        fleet.came_back_at_the_rate(began);
+        fleet.came_back_at_the_rate(began, scale);
         instance = next;
     }
     fleet.here().is_over = true;
@@ -113,6 +137,25 @@ struct Here {
 struct Told {
     resets: usize,
     came_back: usize,
+    events: usize,
+    drains: Vec<Duration>,
+    most_in_a_second: usize,
+}
+
+impl Told {
+    /// For who has asked; nothing was lost or doubled, or this would not be reached.
+    #[expect(clippy::print_stdout, reason = "`cargo xtask restarts` asks for it")]
+    fn print(&self, scale: Scale) {
+        let Scale { clients, restarts } = scale;
+        let longest = self.drains.iter().max().copied().unwrap_or_default();
+        let shortest = self.drains.iter().min().copied().unwrap_or_default();
+        println!(
+            "{clients} clients, {restarts} restarts: {} events, 0 lost, 0 doubled; drains took \
+             {shortest:.2?} to {longest:.2?} of {DEADLINE:?}; at no time were more back than \
+             {PER_SECOND} for each second of the drain, at most {} within one second",
+            self.events, self.most_in_a_second
+        );
+    }
 }
 
 impl Fleet {
@@ -144,9 +187,16 @@ impl Fleet {
     /// At no time have more come back than were asked to by then. There is no tolerance: the first
     /// leaves at once, each next one an interval later, and none is told to wait for less than half of
     /// `RETRY`.
-    fn came_back_at_the_rate(&self, began: Instant) {
+    fn came_back_at_the_rate(&self, began: Instant, scale: Scale) {
         let returns = std::mem::take(&mut self.here().returns);
-        assert_eq!(returns.len(), CLIENTS);
+        assert_eq!(returns.len(), scale.clients);
+        let within_a_second = |(first, at): (usize, &Instant)| {
+            let second = returns[first..].iter();
+            second.take_while(|other| **other - *at < Duration::from_secs(1)).count()
+        };
+        let most = returns.iter().enumerate().map(within_a_second).max().unwrap_or(0);
+        let told = &mut self.here().told;
+        told.most_in_a_second = told.most_in_a_second.max(most);
         for (number, at) in (0..).zip(returns) {
             let earliest = RETRY / 2 + Duration::from_secs(1) / PER_SECOND * number;
             let after = at - began;
@@ -178,6 +228,7 @@ impl Seen {
             }
             other => panic!("{other}: {data}"),
         }
+        fleet.here().told.events += 1;
         if data == LAST {
             return true;
         }
@@ -282,11 +333,14 @@ async fn publish_to(hub: &Hub, text: &str) -> Result<(), PublishError> {
     hub.publish("a", Event::text(text)).await.map(drop)
 }
 
-async fn are_there(instance: &Served) {
+async fn are_there(instance: &Served, scale: Scale) {
     // A connection counts before its subscription begins.
-    wait::until("every client follows", || instance.stats().subscriptions == CLIENTS as u64).await;
+    wait::until("every client follows", || instance.stats().subscriptions == scale.clients as u64)
+        .await;
 }
 
+const CLIENTS_VARIABLE: &str = "ROLLING_CLIENTS";
+const RESTARTS_VARIABLE: &str = "ROLLING_RESTARTS";
 const CLIENTS: usize = 200;
 const PER_SECOND: u32 = 500;
 const RETRY: Duration = Duration::from_millis(100);

@@ -4,8 +4,10 @@ use std::{fmt, panic::resume_unwind, time::SystemTime};
 
 use realtime_core::{
     Event, Identity, LagLimit, Overflow, PublishError, Start, Subscribe, Token,
-    ws::{CloseCode, CloseReason, Message, Socket},
+    ws::{CloseCause, CloseCode, CloseReason, Message, Socket},
 };
+
+use super::endings::Endings;
 
 /// What a query asks for: `topic` and `pattern`, any number of them; `overflow` and `lag` for the policy;
 /// `newest` to start with the newest event of each key.
@@ -27,7 +29,7 @@ pub fn subscribe(query: &str) -> Subscribe {
                 subscribe.lag(LagLimit::default().events(events).bytes(u64::MAX))
             }
             ("newest", _) => subscribe.start(Start::NewestPerKey),
-            ("last_event_id" | "token" | "subject", _) => subscribe,
+            ("last_event_id" | "token" | "subject" | "ended", _) => subscribe,
             (name, value) => panic!("{name}={value}"),
         }
     })
@@ -44,6 +46,18 @@ pub fn identity(query: &str) -> Identity {
     let (_, subject) = parameters.find(|(name, _)| name == "subject").expect("a subject");
     let identity = Identity::new(&*subject);
     if subject == "expired" { identity.expires_at(SystemTime::UNIX_EPOCH) } else { identity }
+}
+
+/// What is called when the connection ends of which a case wants to know: the one that the query calls
+/// by a name in `ended`.
+///
+/// # Panics
+///
+/// When it has none.
+pub fn on_close(query: &str) -> impl FnOnce(CloseCause) + Send + use<> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, name) = parameters.find(|(name, _)| name == "ended").expect("a name");
+    Endings::begin(&name)
 }
 
 /// The topic of this identity's own.

@@ -1,6 +1,7 @@
 //! A server as an adapter's test starts it.
 
 use std::{
+    cell::Cell,
     env, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::net::UnixListener,
@@ -42,7 +43,7 @@ impl Server {
     ///
     /// When no port or no thread can be had.
     pub fn on_thread(serve: impl FnOnce(TcpListener, Stop) + Send + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = TcpListener::bind((ADDRESS.get(), 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a listener that does not block");
         let addr = listener.local_addr().expect("the address of a bound listener");
         let (stop, stopped) = oneshot::channel();
@@ -137,6 +138,19 @@ impl Server {
     pub(super) fn has_header_deadline(&self) -> bool {
         self.has_header_deadline
     }
+}
+
+/// Has the servers that `start` starts listen at this address.
+pub(super) fn listening_at<T>(address: Ipv4Addr, start: impl FnOnce() -> T) -> T {
+    let before = ADDRESS.replace(address);
+    let started = start();
+    ADDRESS.set(before);
+    started
+}
+
+thread_local! {
+    /// Where servers listen that this thread starts.
+    static ADDRESS: Cell<Ipv4Addr> = const { Cell::new(Ipv4Addr::LOCALHOST) };
 }
 
 fn two_threads() -> Runtime {

@@ -2,10 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use realtime_core::{HubBuilder, Limits, Overflow};
+use realtime_core::{HubBuilder, HubStats, Limits, Overflow};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Served, Suite, served};
-use crate::{http::End, net::Dial, sse::Client, wait, ws::Peer};
+use crate::{
+    http::{End, Request},
+    net::Dial,
+    sse::Client,
+    wait,
+    ws::Peer,
+};
 
 /// What an event stream holds is given back though its body still lies with the framework.
 pub async fn gives_back_what_a_stream_holds(suite: Suite) {
@@ -36,6 +43,25 @@ pub async fn cuts_a_stream_that_takes_nothing(suite: Suite) {
     fill(&served, || served.stats().connections_sse == 0).await;
     served.released().await;
     assert_ne!(client.read_to_end().await, End::Clean, "it has not had everything");
+}
+
+/// A byte a second moves no window: that client takes nothing as far as its system tells ours.
+pub async fn cuts_a_stream_read_a_byte_a_second(suite: Suite) {
+    let served = start(suite, |limits| limits.write_deadline = READS);
+    is_let_go_of(&served, served.request("/events?topic=a")).await;
+    wait::until("its socket is closed", || served.stats().sockets == 0).await;
+}
+
+/// The same over WebSocket.
+pub async fn cuts_a_websocket_read_a_byte_a_second(suite: Suite) {
+    let served = start(suite, |limits| limits.write_deadline = READS);
+    is_let_go_of(&served, served.handshake("/ws?topic=a")).await;
+}
+
+/// Where no write has a deadline, what the hub holds is given back.
+pub async fn gives_back_a_stream_read_a_byte_a_second(suite: Suite) {
+    let served = start(suite, |limits| limits.stall_deadline = READS);
+    is_let_go_of(&served, served.request("/events?topic=a")).await;
 }
 
 /// A client that reads without pause, but slower than what is published, is left alone.
@@ -99,6 +125,29 @@ async fn fill(served: &Served, is_given_up: impl Fn() -> bool) {
     .await;
 }
 
+/// The client of this request is, though it reads a byte each second.
+async fn is_let_go_of(served: &Served, request: Request) {
+    let mut client = small(served).connect().await.expect("a connection");
+    client.write_all(&request.bytes()).await.expect("sent");
+    wait::until("it is there", || served.stats().subscriptions == 1).await;
+    let reading = async {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            // Fails once it is cut.
+            let _ = client.read_u8().await;
+        }
+    };
+    let open = |stats: HubStats| stats.connections_sse + stats.connections_websocket;
+    tokio::select! {
+        () = reading => {}
+        () = fill(served, || open(served.stats()) == 0) => {}
+    }
+    served.released().await;
+}
+
 const SIZE: usize = 2000;
+/// Two bytes' time and more.
+const READS: Duration = Duration::from_millis(2_500);
 const SHORT: Duration = Duration::from_millis(200);
 const NEVER: Duration = Duration::from_secs(3600);

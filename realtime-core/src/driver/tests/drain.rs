@@ -34,6 +34,72 @@ async fn a_hub_without_connections_is_drained_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_beside_is_waited_for_also_when_somebody_else_has_drained() {
+    let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+    let mut beside = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.drain_beside(async { drop(is_done.await) }).await }
+    });
+    tokio::task::yield_now().await;
+    hub.drain().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!((&mut beside).now_or_never().is_none(), "the other has nothing beside");
+    done.send(()).unwrap();
+    assert_eq!(beside.await.unwrap().took, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_over_because_all_have_gone_can_be_ended_for_what_is_beside() {
+    for ends in [true, false] {
+        let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+        let start = Clock::now();
+        hub.drain().await;
+        let beside = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.drain_beside(std::future::pending()).await }
+        });
+        tokio::task::yield_now().await;
+        if ends {
+            hub.end_drain();
+        }
+        beside.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), if ends { 0 } else { 3 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_given_up_when_the_drain_is_ended_and_not_before() {
+    let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+    assert_eq!(hub.run_until_drained(async { 7 }).await, Some(7));
+    assert!(!hub.is_draining());
+    let mut server = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.run_until_drained(std::future::pending::<()>()).await }
+    });
+    tokio::task::yield_now().await;
+    hub.drain().await;
+    tokio::task::yield_now().await;
+    assert!((&mut server).now_or_never().is_none(), "it may have what the hub knows nothing of");
+    hub.end_drain();
+    assert_eq!(server.await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_given_up_at_the_deadline_though_nobody_drains_any_more() {
+    let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+    let start = Clock::now();
+    let server = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.run_until_drained(std::future::pending::<()>()).await }
+    });
+    tokio::task::yield_now().await;
+    hub.drain().await;
+    assert_eq!(server.await.unwrap(), None);
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_client_is_told_when_to_come_back() {
     let hub = Hub::new();
     let mut body = stream(&hub);
