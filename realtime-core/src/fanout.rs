@@ -133,6 +133,11 @@ impl Fanout {
         self.lock().log.memory()
     }
 
+    /// Whether something is encoded.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.lock().log.is_encoded()
+    }
+
     /// Lets go of what is encoded.
     pub(crate) fn forget_encoded(&self) {
         self.lock().log.forget_encoded();

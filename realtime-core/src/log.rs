@@ -206,6 +206,11 @@ impl Log {
         self.settle();
     }
 
+    /// Whether something is encoded.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.wire.memory() > 0
+    }
+
     /// Lets go of what is encoded, which can be made anew.
     pub(crate) fn forget_encoded(&mut self) {
         self.wire = WireCache::default();

@@ -55,11 +55,12 @@ impl Budget {
         if !self.is_tight() {
             return;
         }
-        let mut wakers = self.take_from(table, |topic, _| {
+        let mut wakers = self.take_from(table, Fanout::is_encoded, |topic, _| {
             topic.forget_encoded();
             Vec::new()
         });
-        wakers.extend(self.take_from(table, |topic, excess| {
+        let is_kept = |topic: &Fanout| topic.memory() > 0;
+        wakers.extend(self.take_from(table, is_kept, |topic, excess| {
             let (gone, wakers) = topic.shrink_by(excess);
             add(&counters.evicted, gone);
             wakers
@@ -68,17 +69,19 @@ impl Budget {
         Wakeups::new(wakers).wake();
     }
 
-    /// Has topics `give` until enough is there; told is how much is missing. Returns whom to wake.
+    /// Has topics that `have` something `give` until enough is there; told is how much is missing.
+    /// Returns whom to wake.
     fn take_from(
         &self,
         table: &Table,
+        have: impl Fn(&Fanout) -> bool,
         mut give: impl FnMut(&Fanout, u64) -> Vec<Waker>,
     ) -> Vec<Waker> {
         let target = self.max - self.max / 4;
         let mut wakers = Vec::new();
         let mut after = 0;
         loop {
-            let idlest = table.idlest(after);
+            let idlest = table.idlest(after, &have);
             let Some((last, _)) = idlest.last() else { return wakers };
             after = *last;
             for (_, name) in &idlest {

@@ -273,9 +273,14 @@ impl Table {
         (from, wakers)
     }
 
-    /// An eighth of the topics whose logs take memory: those published to the longest ago, of those
-    /// whose newest event has a sequence above `after`. Each with this sequence, and in its order.
-    pub(super) fn idlest(&self, after: u64) -> Vec<(u64, TopicName)> {
+    /// The topics that `has` something to give and were published to the longest ago, of those whose
+    /// newest event has a sequence above `after`: an eighth of the table at most. Each with this
+    /// sequence, and in its order.
+    pub(super) fn idlest(
+        &self,
+        after: u64,
+        has: impl Fn(&Fanout) -> bool,
+    ) -> Vec<(u64, TopicName)> {
         self.read(|topics| {
             let room = topics.len() / 8 + 64;
             let mut idlest = BinaryHeap::with_capacity(room + 1);
@@ -283,7 +288,7 @@ impl Table {
                 let last = topic.last_sequence();
                 let is_idler =
                     idlest.len() < room || idlest.peek().is_some_and(|(newest, _)| last < *newest);
-                if last > after && is_idler && topic.memory() > 0 {
+                if last > after && is_idler && has(topic) {
                     idlest.push((last, name));
                     if idlest.len() > room {
                         idlest.pop();

@@ -9,6 +9,7 @@ use crate::{
 };
 
 mod budget;
+mod interest;
 mod loss;
 mod patterns;
 mod streams;

@@ -1,50 +1,7 @@
 //! Topics that are made, followed by pattern, left, removed and made again.
 
-use std::collections::HashMap;
-
-use super::*;
-use crate::{
-    Published,
-    sync::{Mutex, atomic::AtomicBool},
-};
-
-/// An embedded broker that remembers what it was told last of each topic.
-#[derive(Debug)]
-struct Listening {
-    broker: LocalBroker,
-    interested: Mutex<HashMap<TopicName, bool>>,
-}
-
-impl Listening {
-    fn new() -> Arc<Self> {
-        let broker = LocalBroker::with_epoch(EPOCH);
-        Arc::new(Self { broker, interested: Mutex::default() })
-    }
-
-    fn assert_knows_that_nobody_is_there(&self) {
-        let interested = self.interested.lock().unwrap();
-        let of: Vec<_> = interested.iter().filter(|(_, it)| **it).map(|(name, _)| name).collect();
-        assert!(of.is_empty(), "it still takes somebody to listen to {of:?}");
-    }
-}
-
-impl Broker for Listening {
-    fn epoch(&self) -> u64 {
-        self.broker.epoch()
-    }
-
-    fn start(&self, inlet: Inlet) {
-        self.broker.start(inlet);
-    }
-
-    fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {
-        self.broker.publish(topic, event, now)
-    }
-
-    fn interest(&self, topic: &TopicName, interested: bool) {
-        self.interested.lock().unwrap().insert(topic.clone(), interested);
-    }
-}
+use super::{interest::Listening, *};
+use crate::sync::atomic::AtomicBool;
 
 /// Follows `room.*` until an event on `room.end`, and checks that nothing is missing in between.
 fn follow_to_the_end(hub: &Hub, now: Instant) {
@@ -75,8 +32,7 @@ fn look_in(hub: &Hub, now: Instant) {
 #[test]
 fn who_follows_a_pattern_misses_no_first_event() {
     check(800, || {
-        let (now, broker) = (Instant::now(), Listening::new());
-        let hub = Hub::builder().broker(Arc::clone(&broker)).build().unwrap();
+        let (now, (hub, broker)) = (Instant::now(), Listening::with_hub());
         let run = |act: fn(&Hub, Instant)| {
             let hub = hub.clone();
             thread::spawn(move || act(&hub, now))
@@ -107,8 +63,7 @@ fn who_follows_a_pattern_misses_no_first_event() {
 #[test]
 fn names_that_nobody_publishes_to_are_forgotten() {
     check(800, || {
-        let (now, broker) = (Instant::now(), Listening::new());
-        let hub = Hub::builder().broker(Arc::clone(&broker)).build().unwrap();
+        let (now, (hub, broker)) = (Instant::now(), Listening::with_hub());
         let run = |act: fn(&Hub, Instant)| {
             let hub = hub.clone();
             thread::spawn(move || act(&hub, now))
@@ -132,8 +87,7 @@ fn names_that_nobody_publishes_to_are_forgotten() {
 #[test]
 fn a_topic_that_is_removed_and_made_again_loses_nothing() {
     check(800, || {
-        let (now, broker) = (Instant::now(), Listening::new());
-        let hub = Hub::builder().broker(Arc::clone(&broker)).build().unwrap();
+        let (now, (hub, broker)) = (Instant::now(), Listening::with_hub());
         let mut subscription =
             hub.subscribe_at(patient(Subscribe::pattern("room.*")), now).unwrap();
         let publisher = thread::spawn({
