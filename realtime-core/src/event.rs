@@ -8,15 +8,15 @@ use serde::Serialize;
 
 pub(crate) mod strings;
 
-use strings::exact_text;
 pub(crate) use strings::{check_string, string_value, validated_string};
+use strings::{exact_bytes, exact_text};
 
 /// One thing that happened: data, and optionally a name and a key.
 ///
 /// Cloning is cheap: data, name and key are shared, never copied. Each lies in memory of its own and
 /// of its size, so that an event which a topic retains keeps no larger buffer alive that it was cut
-/// out of: what is given as a `String` or `Vec` is taken as it is and loses its spare capacity, as is
-/// a `Bytes` or `ByteString` that nobody shares; a shared one is copied, once.
+/// out of: a `String` or `Vec` without much spare capacity is taken as it is, as is a `Bytes` or
+/// `ByteString` that nobody shares; anything else is copied, once.
 ///
 /// ```
 /// use realtime_core::Event;
@@ -53,8 +53,7 @@ impl Event {
 
     /// An event of bytes.
     pub fn binary(data: impl Into<Vec<u8>>) -> Self {
-        let data = data.into().into_boxed_slice().into();
-        Self { data: Data::Binary(data), name: None, key: None, json: false }
+        Self { data: Data::Binary(exact_bytes(data.into())), name: None, key: None, json: false }
     }
 
     /// An event whose text is `value` as JSON.

@@ -1,11 +1,28 @@
 //! Strings with rules of their own, each in memory of its own size.
 
+use bytes::Bytes;
 use bytestring::ByteString;
 
 /// Text that shares its memory with nothing else and has no room to spare: it may be retained for
 /// long, and its length is what counts.
 pub(crate) fn exact_text(text: String) -> ByteString {
-    text.into_boxed_str().into()
+    let text: Box<str> =
+        if is_roomy(text.len(), text.capacity()) { (*text).into() } else { text.into_boxed_str() };
+    text.into()
+}
+
+/// The same of bytes.
+pub(crate) fn exact_bytes(bytes: Vec<u8>) -> Bytes {
+    let is_roomy = is_roomy(bytes.len(), bytes.capacity());
+    let bytes: Box<[u8]> = if is_roomy { (*bytes).into() } else { bytes.into_boxed_slice() };
+    bytes.into()
+}
+
+/// Whether to copy rather than to shrink. What is shrunk stays where it is, in the place of a large
+/// buffer, which is then too small for the next one: the server's memory would grow by a buffer with
+/// each event that is retained out of one.
+fn is_roomy(length: usize, capacity: usize) -> bool {
+    capacity - length > length / 4 + 64
 }
 
 /// Defines a validated, cheaply cloned string, whose error is defined elsewhere.
