@@ -226,6 +226,11 @@ impl Log {
         (before - self.len()) as u64
     }
 
+    /// Lets go of all that it holds.
+    pub(crate) fn clear(&mut self) {
+        self.shrink_by(u64::MAX);
+    }
+
     /// Counts what it takes, and returns what an empty one does not need.
     fn settle(&mut self) {
         if self.ring.is_empty() {
