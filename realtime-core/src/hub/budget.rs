@@ -37,9 +37,14 @@ impl Budget {
         self.used() > self.max - self.max / 8
     }
 
+    /// Bytes to be taken once room is made.
+    fn excess(&self) -> u64 {
+        self.used().saturating_sub(self.max - self.max / 4)
+    }
+
     /// Makes room if there is little and nobody else does: first by what is encoded, which is made
-    /// anew when it is needed, then by events. Topics that were published to the longest ago give
-    /// first, and all they have; the last one no more than has to be.
+    /// anew when it is needed, then by events. Of these, topics that were published to the longest ago
+    /// give first, and all they have; the last one no more than has to be.
     ///
     /// The caller holds no lock.
     pub(super) fn make_room(&self, table: &Table, counters: &Counters) {
@@ -55,15 +60,16 @@ impl Budget {
         if !self.is_tight() {
             return;
         }
-        let mut wakers = self.take_from(table, |topic, _| {
+        // In no order: to find it takes a look at all topics for every few, and most have none.
+        table.each_while(|topic| {
             topic.forget_encoded();
-            Vec::new()
+            self.excess() > 0
         });
-        wakers.extend(self.take_from(table, |topic, excess| {
+        let wakers = self.take_from(table, |topic, excess| {
             let (gone, wakers) = topic.shrink_by(excess);
             add(&counters.evicted, gone);
             wakers
-        }));
+        });
         drop(turn);
         Wakeups::new(wakers).wake();
     }
@@ -74,7 +80,6 @@ impl Budget {
         table: &Table,
         mut give: impl FnMut(&Fanout, u64) -> Vec<Waker>,
     ) -> Vec<Waker> {
-        let target = self.max - self.max / 4;
         let mut wakers = Vec::new();
         let mut after = 0;
         loop {
@@ -82,7 +87,7 @@ impl Budget {
             let Some((last, _)) = idlest.last() else { return wakers };
             after = *last;
             for (_, name) in &idlest {
-                let excess = self.used().saturating_sub(target);
+                let excess = self.excess();
                 if excess == 0 {
                     return wakers;
                 }

@@ -29,6 +29,9 @@ pub(super) const SWEEP_FLOOR: usize = 1024;
 /// Topics that a full table is looked at for, on average, when it refuses a name.
 const LOOKS_PER_REFUSAL: usize = 64;
 
+/// Topics that are looked at under the table's lock at a time.
+const PAGE: usize = 1024;
+
 /// Topics by name. Locks are taken in the order of the fields, after them an inbox's, and a topic's
 /// last; no user code runs under any.
 #[derive(Debug)]
@@ -228,6 +231,24 @@ impl Table {
     /// Topics.
     pub(super) fn len(&self) -> usize {
         self.read(HashMap::len)
+    }
+
+    /// Looks at all topics, some at a time, as long as `look` wants more.
+    pub(super) fn each_while(&self, mut look: impl FnMut(&Fanout) -> bool) {
+        let mut from = Bound::Unbounded;
+        while let Some(last) = self.look(|topics| {
+            let names = topics.in_order.range((from.as_ref(), Bound::Unbounded));
+            let mut last = None;
+            for name in names.take(PAGE) {
+                last = Some(name);
+                if topics.by_name.get(name).is_some_and(|topic| !look(topic)) {
+                    return None;
+                }
+            }
+            last.cloned()
+        }) {
+            from = Bound::Excluded(last);
+        }
     }
 
     /// Looks at the next `max` topics after `from`, in the order of their names: lets go of events
