@@ -170,13 +170,16 @@ impl Config {
                 event: limits.event_bytes,
             });
         }
-        let least = self.retention.bytes.saturating_mul(4);
+        let least = self.retention.bytes.saturating_mul(4).max(LEAST_LOG_BYTES);
         if limits.log_bytes < least {
             return Err(ConfigError::LogsBelowRetention { logs: limits.log_bytes, least });
         }
         Ok(())
     }
 }
+
+/// The least value of [`Limits::log_bytes`]: some hundred small events.
+const LEAST_LOG_BYTES: u64 = 64 * 1024;
 
 /// The largest value of [`Limits::event_bytes`]: offsets into encoded batches have 32 bits, and SSE
 /// makes seven bytes of a line end.
@@ -198,10 +201,10 @@ pub enum ConfigError {
         /// The largest value.
         max: usize,
     },
-    /// One topic alone could take more than all logs may.
+    /// What a few events take could be more than all logs may.
     #[error(
-        "`limits.log_bytes` is {logs}: it must be at least four times `retention.bytes`, {least}, or \
-         one topic could not keep what it retains"
+        "`limits.log_bytes` is {logs}: it must be at least {least}, four times `retention.bytes` and \
+         64 KiB, or events would go before those who are there have had them"
     )]
     LogsBelowRetention {
         /// The memory of all logs.
@@ -238,6 +241,15 @@ mod tests {
         let mut config = Config::default();
         config.retention.bytes = 100;
         assert!(config.check().unwrap_err().to_string().contains("retention.bytes"));
+        (config.retention.bytes, config.limits.event_bytes) = (100, 100);
+        config.limits.log_bytes = LEAST_LOG_BYTES;
+        assert_eq!(config.check(), Ok(()));
+        config.retention.bytes = LEAST_LOG_BYTES / 4 + 1;
+        let least = LEAST_LOG_BYTES + 4;
+        let logs = config.limits.log_bytes;
+        assert_eq!(config.check(), Err(ConfigError::LogsBelowRetention { logs, least }));
+        (config.retention.bytes, config.limits.log_bytes) = (100, LEAST_LOG_BYTES - 1);
+        assert!(config.check().is_err());
         let mut config = Config::default();
         config.limits.event_bytes = usize::MAX;
         assert!(matches!(config.check(), Err(ConfigError::EventTooLarge { .. })));

@@ -12,7 +12,7 @@ use std::{
 use slab::Slab;
 
 use crate::{
-    fanout::lock,
+    fanout::{keep, lock},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU8, Ordering},
@@ -80,8 +80,8 @@ struct State {
     report: Option<DrainReport>,
     /// Whether nothing is to be waited for any more, be it a connection or not.
     is_ended: bool,
-    /// Who waits for the end.
-    waiting: Vec<Waker>,
+    /// Who waits for it to begin, or for its end.
+    waiting: Slab<Option<Waker>>,
 }
 
 #[derive(Debug, Default)]
@@ -168,31 +168,15 @@ impl Draining {
         report
     }
 
-    /// Ready when no connection is left, or the drain is over.
-    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
-        let state = self.wait(cx);
-        let is_gone = state.report.is_some() || state.connections.is_empty();
-        if is_gone { Poll::Ready(()) } else { Poll::Pending }
+    /// A place among those who wait for what becomes of it.
+    pub(crate) fn wait(&self) -> Waiter<'_> {
+        Waiter { draining: self, slot: lock(&self.state).waiting.insert(None) }
     }
 
-    /// Ready when a drain has begun; when it is to be over.
-    pub(crate) fn poll_begun(&self, cx: &Context<'_>) -> Poll<Instant> {
-        self.wait(cx).plan.map_or(Poll::Pending, |plan| Poll::Ready(plan.until))
-    }
-
-    /// Ready when the drain was ended, by its deadline or by somebody.
-    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.wait(cx).is_ended { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// The state, of which the task is told when it changes: also when no connection is left, for who
-    /// waits for more than that is to know when it is ended.
-    fn wait(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
-        let mut state = lock(&self.state);
-        if !state.is_ended && !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.waiting.push(cx.waker().clone());
-        }
-        state
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiters(&self) -> usize {
+        lock(&self.state).waiting.len()
     }
 
     /// Whether there is a drain, or was one.
@@ -218,7 +202,7 @@ impl Draining {
         self.phase.store(phase as u8, Ordering::Release);
         let connections: Vec<_> =
             state.connections.iter().filter_map(|(_, it)| it.waker.clone()).collect();
-        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = state.awaken();
         drop(state);
         connections.into_iter().chain(waiting).for_each(Waker::wake);
     }
@@ -234,6 +218,56 @@ impl Draining {
             connection.leaves_at = Some(at.min(plan.until));
         }
         connection.leaves_at
+    }
+}
+
+impl State {
+    /// Who is to be woken.
+    fn awaken(&mut self) -> Vec<Waker> {
+        self.waiting.iter_mut().filter_map(|(_, waker)| waker.take()).collect()
+    }
+}
+
+/// Who waits for what becomes of a drain, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiter<'a> {
+    draining: &'a Draining,
+    slot: usize,
+}
+
+impl Waiter<'_> {
+    /// Ready when no connection is left, or the drain is over.
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let is_gone = |state: &State| state.report.is_some() || state.connections.is_empty();
+        self.poll(cx, |state| is_gone(state).then_some(()))
+    }
+
+    /// Ready when a drain has begun; when it is to be over.
+    pub(crate) fn poll_begun(&self, cx: &Context<'_>) -> Poll<Instant> {
+        self.poll(cx, |state| state.plan.map(|plan| plan.until))
+    }
+
+    /// Ready when the drain was ended, by its deadline or by somebody.
+    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        self.poll(cx, |state| state.is_ended.then_some(()))
+    }
+
+    /// Looks at the state, and has the task told when it changes: also when no connection is left, for who
+    /// waits for more than that is to know when it is ended.
+    fn poll<R>(&self, cx: &Context<'_>, look: impl FnOnce(&State) -> Option<R>) -> Poll<R> {
+        let mut state = lock(&self.draining.state);
+        let before = state.waiting.get_mut(self.slot).and_then(|slot| keep(slot, cx.waker()));
+        let seen = look(&state);
+        drop(state);
+        drop(before);
+        seen.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let waker = lock(&self.draining.state).waiting.try_remove(self.slot);
+        drop(waker);
     }
 }
 
@@ -315,7 +349,7 @@ impl Drop for Guard {
         let mut state = lock(&self.draining.state);
         let connection = state.connections.try_remove(self.slot as usize);
         let is_last = state.connections.is_empty();
-        let waiting = if is_last { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        let waiting = if is_last { state.awaken() } else { Vec::new() };
         if is_last {
             state.connections = Slab::new();
         }

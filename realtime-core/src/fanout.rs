@@ -133,11 +133,6 @@ impl Fanout {
         self.lock().log.memory()
     }
 
-    /// Whether something is encoded.
-    pub(crate) fn is_encoded(&self) -> bool {
-        self.lock().log.is_encoded()
-    }
-
     /// Lets go of what is encoded.
     pub(crate) fn forget_encoded(&self) {
         self.lock().log.forget_encoded();
@@ -199,6 +194,9 @@ impl Fanout {
             return None;
         }
         self.retired.store(true, Ordering::Release);
+        // What it holds by key nobody can read any more. It would take memory that is not in the table,
+        // where room is made, until the last subscriber looks.
+        log.clear();
         Some(slots.iter_mut().filter_map(|(_, slot)| slot.parked.take()).collect())
     }
 
@@ -290,8 +288,8 @@ impl Membership {
         look(log, &mut slots[self.slot].cursor)
     }
 
-    /// Wakes `waker` once the log has grown past the mark that `wake_past` makes, unless it has
-    /// already: then it returns false and nothing is parked.
+    /// Wakes `waker` once the log has grown past the mark that `wake_past` makes, or has let go of this
+    /// member's next event, unless it has already: then it returns false and nothing is parked.
     pub(crate) fn park(
         &self,
         waker: &Waker,
@@ -302,7 +300,8 @@ impl Membership {
         let slot = &mut slots[self.slot];
         let past = wake_past(log, &slot.cursor);
         let head = log.head();
-        if head.index > past.index || head.bytes > past.bytes {
+        let has_grown = head.index > past.index || head.bytes > past.bytes;
+        if has_grown || slot.cursor.has_fallen_off(log) {
             return false;
         }
         slot.wake_past = past;

@@ -53,8 +53,9 @@ pub struct Limits {
     /// Topics in the table. Default: 65 536, some tens of MiB of empty topics.
     pub topics: usize,
     /// Memory of all topics' logs together, in bytes: events, what each takes beside its bytes
-    /// (some 300 of them), and encoded copies. Default: 256 MiB. At least four times
-    /// [`Retention::bytes`](crate::Retention::bytes), so that one topic always fits.
+    /// (some 300 of them), and encoded copies. Default: 256 MiB. At least 64 KiB, and four times
+    /// [`Retention::bytes`](crate::Retention::bytes), which is room for one topic of events that are not
+    /// much smaller than what they take beside their bytes; a topic of smaller ones retains fewer.
     ///
     /// When it is nearly used up, encoded copies go first, and then what topics retain, beginning with
     /// those published to the longest ago: as if it were past its retention, so that whoever has yet

@@ -206,11 +206,6 @@ impl Log {
         self.settle();
     }
 
-    /// Whether something is encoded.
-    pub(crate) fn is_encoded(&self) -> bool {
-        self.wire.memory() > 0
-    }
-
     /// Lets go of what is encoded, which can be made anew.
     pub(crate) fn forget_encoded(&mut self) {
         self.wire = WireCache::default();
@@ -229,6 +224,11 @@ impl Log {
             self.settle();
         }
         (before - self.len()) as u64
+    }
+
+    /// Lets go of all that it holds.
+    pub(crate) fn clear(&mut self) {
+        self.shrink_by(u64::MAX);
     }
 
     /// Counts what it takes, and returns what an empty one does not need.

@@ -38,14 +38,15 @@ impl Hub {
         self.start_drain();
         let draining = self.permits().draining();
         let until = draining.begin(&self.config().drain, now());
+        let waiter = draining.wait();
         let mut beside = pin!(beside);
         let mut is_beside_done = false;
         let both = poll_fn(|cx| {
             is_beside_done = is_beside_done || beside.as_mut().poll(cx).is_ready();
             // Both are also asked when that is not done: somebody may end the drain.
-            let gone = draining.poll_gone(cx);
+            let gone = waiter.poll_gone(cx);
             let is_done = gone.is_ready() && is_beside_done;
-            if is_done { Poll::Ready(()) } else { draining.poll_ended(cx) }
+            if is_done { Poll::Ready(()) } else { waiter.poll_ended(cx) }
         });
         #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
         match tokio::time::timeout_at(until.into(), both).await {
@@ -64,14 +65,14 @@ impl Hub {
     /// # Cancel safety
     /// Dropping this drops `server`, and nothing else.
     pub async fn run_until_drained<T>(&self, server: impl Future<Output = T>) -> Option<T> {
-        let draining = self.permits().draining();
+        let waiter = self.permits().draining().wait();
         let mut server = pin!(server);
         // Whoever drains may be done long before the deadline, when no connection of the hub's is left.
         #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
         let mut ended = pin!(async {
-            let until = poll_fn(|cx| draining.poll_begun(cx)).await;
-            let _ =
-                tokio::time::timeout_at(until.into(), poll_fn(|cx| draining.poll_ended(cx))).await;
+            let until = poll_fn(|cx| waiter.poll_begun(cx)).await;
+            let ended = poll_fn(|cx| waiter.poll_ended(cx));
+            let _ = tokio::time::timeout_at(until.into(), ended).await;
             self.end_drain();
         });
         poll_fn(|cx| match server.as_mut().poll(cx) {

@@ -2,7 +2,7 @@
 
 use std::{sync::TryLockError, task::Waker};
 
-use super::table::Table;
+use super::table::{PAGE, Table};
 use crate::{
     fanout::{Fanout, Wakeups, lock},
     log::LogMemory,
@@ -37,9 +37,14 @@ impl Budget {
         self.used() > self.max - self.max / 8
     }
 
+    /// Bytes to be taken once room is made.
+    fn excess(&self) -> u64 {
+        self.used().saturating_sub(self.max - self.max / 4)
+    }
+
     /// Makes room if there is little and nobody else does: first by what is encoded, which is made
-    /// anew when it is needed, then by events. Topics that were published to the longest ago give
-    /// first, and all they have; the last one no more than has to be.
+    /// anew when it is needed, then by events. Of these, topics that were published to the longest ago
+    /// give first, and all they have; the last one no more than has to be.
     ///
     /// The caller holds no lock.
     pub(super) fn make_room(&self, table: &Table, counters: &Counters) {
@@ -55,50 +60,51 @@ impl Budget {
         if !self.is_tight() {
             return;
         }
-        let mut wakers = self.take_from(table, Fanout::is_encoded, |topic, _| {
+        // In no order: to find it takes a look at all topics for every few, and most have none.
+        table.each_while(|topic| {
             topic.forget_encoded();
-            Vec::new()
+            self.excess() > 0
         });
-        let is_kept = |topic: &Fanout| topic.memory() > 0;
-        wakers.extend(self.take_from(table, is_kept, |topic, excess| {
+        let wakers = self.take_from(table, |topic, excess| {
             let (gone, wakers) = topic.shrink_by(excess);
             add(&counters.evicted, gone);
             wakers
-        }));
+        });
         drop(turn);
         Wakeups::new(wakers).wake();
     }
 
-    /// Has topics that `have` something `give` until enough is there; told is how much is missing.
-    /// Returns whom to wake.
+    /// Has topics `give` until enough is there; told is how much is missing. Returns whom to wake.
     fn take_from(
         &self,
         table: &Table,
-        have: impl Fn(&Fanout) -> bool,
         mut give: impl FnMut(&Fanout, u64) -> Vec<Waker>,
     ) -> Vec<Waker> {
-        let target = self.max - self.max / 4;
         let mut wakers = Vec::new();
         let mut after = 0;
-        loop {
-            let idlest = table.idlest(after, &have);
-            let Some((last, _)) = idlest.last() else { return wakers };
+        while self.excess() > 0 {
+            let idlest = table.idlest(after);
+            let Some((last, _)) = idlest.last() else { break };
             after = *last;
-            for (_, name) in &idlest {
-                let excess = self.used().saturating_sub(target);
-                if excess == 0 {
-                    return wakers;
-                }
-                let gave = table.read(|topics| {
-                    let topic = topics.get(name)?;
-                    Some((give(topic, excess), topic.memory() == 0))
+            let mut names = idlest.into_iter().map(|(_, name)| name).peekable();
+            while names.peek().is_some() && self.excess() > 0 {
+                let mut empty = Vec::new();
+                table.read(|topics| {
+                    for name in names.by_ref().take(PAGE) {
+                        let excess = self.excess();
+                        if excess == 0 {
+                            break;
+                        }
+                        let Some(topic) = topics.get(&name) else { continue };
+                        wakers.extend(give(topic, excess));
+                        if topic.memory() == 0 {
+                            empty.push(name);
+                        }
+                    }
                 });
-                let Some((woken, is_empty)) = gave else { continue };
-                wakers.extend(woken);
-                if is_empty {
-                    wakers.extend(table.forget_blank(name));
-                }
+                wakers.extend(table.remove_blank(&empty));
             }
         }
+        wakers
     }
 }

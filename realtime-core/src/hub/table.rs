@@ -29,6 +29,9 @@ pub(super) const SWEEP_FLOOR: usize = 1024;
 /// Topics that a full table is looked at for, on average, when it refuses a name.
 const LOOKS_PER_REFUSAL: usize = 64;
 
+/// Topics that are looked at under the table's lock at a time.
+pub(super) const PAGE: usize = 1024;
+
 /// Topics by name. Locks are taken in the order of the fields, after them an inbox's, and a topic's
 /// last; no user code runs under any.
 #[derive(Debug)]
@@ -192,17 +195,7 @@ impl Table {
         if !self.read(|topics| topics.get(name).is_some_and(is_blank)) {
             return Vec::new();
         }
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let mut wakers = Vec::new();
-        let goes = topics
-            .by_name
-            .get(name)
-            .is_some_and(|topic| self.let_go(topic, 1, |log| log.is_blank(), &mut wakers));
-        if goes {
-            topics.by_name.remove(name);
-            topics.in_order.remove(name);
-        }
-        wakers
+        self.remove_blank(std::slice::from_ref(name))
     }
 
     /// Removes topics that nobody waits for and whose events are past their age, those included that
@@ -230,6 +223,24 @@ impl Table {
         self.read(HashMap::len)
     }
 
+    /// Looks at all topics, some at a time, as long as `look` wants more.
+    pub(super) fn each_while(&self, mut look: impl FnMut(&Fanout) -> bool) {
+        let mut from = Bound::Unbounded;
+        while let Some(last) = self.look(|topics| {
+            let names = topics.in_order.range((from.as_ref(), Bound::Unbounded));
+            let mut last = None;
+            for name in names.take(PAGE) {
+                last = Some(name);
+                if topics.by_name.get(name).is_some_and(|topic| !look(topic)) {
+                    return None;
+                }
+            }
+            last.cloned()
+        }) {
+            from = Bound::Excluded(last);
+        }
+    }
+
     /// Looks at the next `max` topics after `from`, in the order of their names: lets go of events
     /// past their age, and of topics that nobody waits for and that have none left. Returns where to
     /// go on, and whom to wake.
@@ -254,12 +265,20 @@ impl Table {
             let goes_on = names.next().is_some();
             last.filter(|_| goes_on).map_or(Bound::Unbounded, |last| Bound::Excluded(last.clone()))
         });
-        if over.is_empty() {
-            return (from, wakers);
+        wakers.extend(self.remove_blank(&over));
+        (from, wakers)
+    }
+
+    /// Removes those of the topics `names`, few enough to be gone through under a lock, in which nothing
+    /// is and that nobody asked for.
+    pub(super) fn remove_blank(&self, names: &[TopicName]) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        if names.is_empty() {
+            return wakers;
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let mut gone = Vec::with_capacity(over.len());
-        for name in &over {
+        let mut gone = Vec::with_capacity(names.len());
+        for name in names {
             let topic = topics.by_name.get(name);
             if topic.is_some_and(|it| self.let_go(it, 1, |log| log.is_blank(), &mut wakers)) {
                 gone.extend(topics.by_name.remove(name));
@@ -270,17 +289,13 @@ impl Table {
         drop(topics);
         // Memory is returned when nobody waits for it.
         drop(gone);
-        (from, wakers)
+        wakers
     }
 
-    /// The topics that `has` something to give and were published to the longest ago, of those whose
+    /// The topics whose logs take memory and that were published to the longest ago, of those whose
     /// newest event has a sequence above `after`: an eighth of the table at most. Each with this
     /// sequence, and in its order.
-    pub(super) fn idlest(
-        &self,
-        after: u64,
-        has: impl Fn(&Fanout) -> bool,
-    ) -> Vec<(u64, TopicName)> {
+    pub(super) fn idlest(&self, after: u64) -> Vec<(u64, TopicName)> {
         self.read(|topics| {
             let room = topics.len() / 8 + 64;
             let mut idlest = BinaryHeap::with_capacity(room + 1);
@@ -288,7 +303,7 @@ impl Table {
                 let last = topic.last_sequence();
                 let is_idler =
                     idlest.len() < room || idlest.peek().is_some_and(|(newest, _)| last < *newest);
-                if last > after && is_idler && has(topic) {
+                if last > after && is_idler && topic.memory() > 0 {
                     idlest.push((last, name));
                     if idlest.len() > room {
                         idlest.pop();

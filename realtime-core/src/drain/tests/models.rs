@@ -63,12 +63,15 @@ fn connections_that_go_end_a_drain() {
             let draining = Arc::clone(&draining);
             move || {
                 draining.begin(&Drain::default(), now);
-                block_on(|cx| draining.poll_gone(cx));
+                let waiter = draining.wait();
+                block_on(|cx| waiter.poll_gone(cx));
             }
         });
         draining.begin(&Drain::default(), now);
-        block_on(|cx| draining.poll_gone(cx));
+        let waiter = draining.wait();
+        block_on(|cx| waiter.poll_gone(cx));
         waiting.join().unwrap();
+        drop(waiter);
         let let_in = let_in();
         let report = draining.end(now);
         assert_eq!(report.forced, 0);
@@ -95,7 +98,8 @@ fn who_stays_learns_of_the_end_and_is_counted() {
             let draining = Arc::clone(&draining);
             move || {
                 draining.begin(&Drain::default(), now);
-                block_on(|cx| draining.poll_gone(cx));
+                let waiter = draining.wait();
+                block_on(|cx| waiter.poll_gone(cx));
                 draining.end(now)
             }
         });

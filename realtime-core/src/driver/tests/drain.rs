@@ -261,3 +261,25 @@ async fn an_end_is_the_end_whatever_else_is_waited_for() {
     draining.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_no_longer_is_forgotten() {
+    let hub = hub(|drain| drain.deadline = Duration::from_secs(3));
+    // Not all in one task, which would be known already.
+    for _ in 0..3 {
+        let hub = hub.clone();
+        let run = async move {
+            assert!(hub.run_until_drained(std::future::pending::<()>()).now_or_never().is_none());
+            assert_eq!(hub.run_until_drained(tokio::task::yield_now()).await, Some(()));
+        };
+        tokio::spawn(run).await.unwrap();
+    }
+    assert_eq!(hub.permits().draining().waiters(), 0);
+    let (dropped, waits) = (drain(&hub), stream(&hub));
+    tokio::task::yield_now().await;
+    assert_eq!(hub.permits().draining().waiters(), 1);
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
+    assert_eq!(hub.permits().draining().waiters(), 0);
+    drop(waits);
+}

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     LagLimit,
-    log::{Entry, WireFormat},
+    cursor::Cursor,
+    log::{Entry, Log, WireFormat},
 };
 
 const EVENT: usize = 1000;
@@ -109,6 +110,47 @@ fn who_waits_for_what_has_gone_is_woken_and_told() {
     }
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     assert!(slow.poll_overflow(&mut cx, now).is_ready());
+}
+
+/// Between the look at what is there and the wait for more, what is there may go.
+#[test]
+fn who_is_to_wait_for_what_has_gone_does_not() {
+    let now = Instant::now();
+    let hub = small();
+    let fanout = hub.topic(&"slow".parse().unwrap(), now).unwrap();
+    let (member, _) = fanout.join(true, |log| Cursor::new(log.head(), log.head()));
+    let far =
+        |log: &Log, cursor: &Cursor| cursor.limit_mark(log, &LagLimit::default().events(u64::MAX));
+    publish_at(&hub, "slow", event(), now).unwrap();
+    assert!(member.park(Waker::noop(), far), "far from its limit");
+    fanout.shrink_by(u64::MAX);
+    assert!(!member.park(Waker::noop(), far));
+}
+
+/// What they hold by key nobody can read any more, and nobody could take it away.
+#[test]
+fn topics_that_have_gone_take_nothing_though_a_follower_has_yet_to_look() {
+    let start = Instant::now();
+    let hub = build(|hub| {
+        hub.retention(Retention::default().bytes(100_000)).limits(|limits| {
+            limits.event_bytes = 50_000;
+            limits.log_bytes = 400_000;
+            limits.topics = 50;
+        })
+    });
+    let mut follower = hub.subscribe_at(Subscribe::pattern("old.*"), start).unwrap();
+    for n in 0..50 {
+        let event = Event::text("x".repeat(6 * EVENT)).keyed("k").unwrap();
+        publish_at(&hub, &format!("old.{n}"), event, start).unwrap();
+    }
+    assert_eq!(drain(&mut follower, start).len(), 50);
+    let later = start + Duration::from_secs(3000);
+    for n in 0..200 {
+        publish_at(&hub, &format!("new {}", n % 5), event(), later).unwrap();
+    }
+    let stats = hub.stats();
+    assert_eq!((stats.topics, stats.evicted), (5, 0), "{stats:?}");
+    assert_eq!(drain(&mut follower, later).len(), 0);
 }
 
 #[derive(Default)]
