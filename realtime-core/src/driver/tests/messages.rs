@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use super::*;
 use crate::ws::{CloseCode, CloseFrame, CloseReason, Incoming};
@@ -296,4 +297,35 @@ async fn a_busy_connection_lets_other_tasks_run() {
     assert!(fake.sent().len() > 10);
     server.abort();
     assert!(server.await.unwrap_err().is_cancelled());
+}
+
+/// Dropped midway, the connection is gone, with its permit, its subscription and its handler.
+#[tokio::test(start_paused = true)]
+async fn of_a_run_that_is_dropped_nothing_is_left() {
+    let hub = Hub::new();
+    let fake = Fake::default();
+    let attached = || Attached::new(crate::driver::attach(&hub).unwrap(), fake.clone());
+    let (dropped, local) = (Dropped::default(), Dropped::default());
+    let (guard, local_guard) = (dropped.guard(), local.guard());
+    let mut stream = Box::pin(attached().stream("a"));
+    let mut run = Box::pin(attached().subscribe("a").run(async move |socket: Socket| {
+        let _guard = guard;
+        idle(socket).await;
+    }));
+    let mut run_local =
+        Box::pin(attached().subscribe("a").run_local(async move |socket: Socket| {
+            let _guard = local_guard;
+            idle(socket).await;
+        }));
+    for _ in 0..2 {
+        assert!((&mut stream).now_or_never().is_none());
+        assert!((&mut run).now_or_never().is_none());
+        assert!((&mut run_local).now_or_never().is_none());
+    }
+    let open = || (hub.stats().connections_websocket, hub.stats().subscriptions);
+    assert_eq!(open(), (3, 3));
+    assert!(!dropped.is_dropped() && !local.is_dropped());
+    drop((stream, run, run_local));
+    assert_eq!(open(), (0, 0));
+    assert!(dropped.is_dropped() && local.is_dropped());
 }
