@@ -14,8 +14,8 @@ use crate::{
 
 /// The outcome of a publish: the position that the event got.
 ///
-/// The embedded broker has stored the event when [`Hub::publish`] returns, and this is ready at
-/// once. A broker between instances may start only when it is polled, so await it.
+/// The embedded broker has stored the event when [`Hub::publish`](crate::Hub::publish) returns, and this
+/// is ready at once. A broker between instances may start only when it is polled, so await it.
 ///
 /// # Cancel safety
 /// Dropping it does not take back an event; with a broker between instances the event may or may
@@ -59,7 +59,7 @@ pub enum PublishError {
         /// The topic.
         topic: TopicName,
     },
-    /// The hub has been drained; see [`Hub::drain`].
+    /// The hub has been drained; see [`Hub::drain`](crate::Hub::drain).
     #[error("the hub has been drained: nobody is there to get events, and nothing keeps them")]
     Drained,
     /// The event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
