@@ -1,8 +1,7 @@
 //! One topic's shared state: its log, and the subscribers parked on it.
 
 use std::{
-    fmt,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, TryLockError},
     task::Waker,
     time::Instant,
 };
@@ -20,6 +19,10 @@ use crate::{
     },
     topic::TopicName,
 };
+
+mod wakeups;
+
+pub use wakeups::Wakeups;
 
 /// A topic: its log and its subscribers' cursors under one mutex.
 ///
@@ -252,6 +255,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The same, unless somebody else has it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// Keeps `waker` in `slot` and returns the one before, to be dropped without a lock: a waker may run
 /// anything when dropped.
 #[must_use]
@@ -342,59 +354,5 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.fanout.lock().waiting -= 1;
-    }
-}
-
-/// What is to be done after an append, once no lock is held: word to the broker of a topic that has
-/// come into use, subscribers to wake, and at times some upkeep of the hub.
-///
-/// It is done when this is dropped, so that nothing can be forgotten; a broker that delivers under
-/// its own lock keeps it until the lock is released.
-#[must_use = "subscribers wake when this is dropped: keep it until your lock is released"]
-pub struct Wakeups {
-    wakers: Vec<Waker>,
-    before: Option<Box<dyn FnOnce() + Send + Sync>>,
-    after: Option<Box<dyn FnOnce() + Send + Sync>>,
-}
-
-impl Wakeups {
-    pub(crate) fn new(wakers: Vec<Waker>) -> Self {
-        Self { wakers, before: None, after: None }
-    }
-
-    /// Adds what is to be done before anybody is woken.
-    pub(crate) fn before(&mut self, act: impl FnOnce() + Send + Sync + 'static) {
-        self.before = Some(Box::new(act));
-    }
-
-    /// Adds what is to be done when everybody has been woken.
-    pub(crate) fn after(&mut self, act: impl FnOnce() + Send + Sync + 'static) {
-        self.after = Some(Box::new(act));
-    }
-
-    /// Adds the subscribers of `other`.
-    pub(crate) fn extend(&mut self, mut other: Self) {
-        self.wakers.extend(std::mem::take(&mut other.wakers));
-    }
-
-    /// Wakes the subscribers now.
-    pub fn wake(self) {}
-}
-
-impl fmt::Debug for Wakeups {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wakeups").field("wakers", &self.wakers).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Wakeups {
-    fn drop(&mut self) {
-        if let Some(act) = self.before.take() {
-            act();
-        }
-        self.wakers.drain(..).for_each(Waker::wake);
-        if let Some(act) = self.after.take() {
-            act();
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! The memory of all logs together, and what gives way when it becomes short.
 
-use std::{sync::TryLockError, task::Waker};
+use std::task::Waker;
 
 use super::table::{PAGE, Table};
 use crate::{
-    fanout::{Fanout, Wakeups, lock},
+    fanout::{Fanout, Wakeups, lock, try_lock},
     log::LogMemory,
     stats::{Counters, add},
     sync::Mutex,
@@ -51,11 +51,8 @@ impl Budget {
         let turn = if self.used() > self.max {
             lock(&self.turn)
         } else {
-            match self.turn.try_lock() {
-                Ok(turn) => turn,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            }
+            let Some(turn) = try_lock(&self.turn) else { return };
+            turn
         };
         if !self.is_tight() {
             return;

@@ -11,10 +11,10 @@ use std::{
 };
 
 use super::table::Table;
-use crate::{lifetime::later, sync::Mutex, topic::TopicName};
+use crate::{fanout::try_lock, lifetime::later, sync::Mutex, topic::TopicName};
 
-/// Topics that one round looks at: some microseconds, and at most a tenth of a millisecond when the
-/// last one is long ago.
+/// Topics that one round looks at, and at most when the last one is long ago: some microseconds, and a
+/// tenth of a millisecond, where topics have few subscribers.
 const ROUND: usize = 64;
 const LONG_ROUND: usize = 1024;
 
@@ -59,7 +59,7 @@ impl Reaper {
 
     /// Does a round, if it is due and nobody else does. Returns whom to wake.
     pub(super) fn reap(&self, table: &Table, now: Instant) -> Vec<Waker> {
-        let Ok(mut place) = self.place.try_lock() else { return Vec::new() };
+        let Some(mut place) = try_lock(&self.place) else { return Vec::new() };
         if !self.is_due(now) {
             return Vec::new();
         }
