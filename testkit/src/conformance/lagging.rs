@@ -58,7 +58,12 @@ pub(super) enum Transport {
 impl Lagging {
     pub(super) async fn start(suite: Suite, transport: Transport, policy: &str) -> Self {
         let all = Retention::default().events(100_000).bytes(1 << 30);
-        let served = suite.start_with(|hub| hub.retention(all).limits(served::unpaced));
+        let served = suite.start_with(|hub| {
+            hub.retention(all).limits(|limits| {
+                served::unpaced(limits);
+                limits.log_bytes = 4 << 30;
+            })
+        });
         let dial = Dial::to(served.addr()).recv_buffer(4096);
         let query = format!("topic=load&overflow={policy}&lag={LAG}");
         let (slow, start) = match transport {
