@@ -25,9 +25,10 @@ const CHUNKS_PER_POLL: usize = 16;
 
 /// How long the peer must be silent, after a Close that it may have to be kept from losing, until the
 /// stream ends and the framework closes the connection. Until then its bytes are discarded, because a
-/// reset for unread ones could overtake the Close. Longer than a round trip and TCP's shortest
-/// retransmission, since a peer that sends as fast as it can is silent for as long between two windows.
-pub(super) const QUIET: Duration = Duration::from_millis(500);
+/// reset for unread ones could overtake the Close. Longer than a round trip, since
+/// a peer that sends as fast as it can is silent for as long between two windows; and no longer, since
+/// one that has understood waits for us to close, often for a second only.
+pub(super) const QUIET: Duration = Duration::from_millis(200);
 
 /// A stream of the bytes to send, which itself takes the bytes that come in from `input`. It ends
 /// when the connection is to be closed.
