@@ -51,8 +51,20 @@ pub(super) struct Batch {
 }
 
 impl WireCache {
-    /// See [`Log::encoded`](super::Log::encoded). `entry` finds entries of `range`.
-    pub(super) fn read<'a>(
+    /// What [`Log::encoded`](super::Log::encoded) is to return, if it is there.
+    pub(super) fn get(
+        &self,
+        format: &dyn WireFormat,
+        range: &Range<u64>,
+        max: usize,
+    ) -> Option<(Bytes, u64)> {
+        let slot = &self.slots[format.slot()];
+        let batch = slot.get(slot.partition_point(|batch| batch.end() <= range.start))?;
+        (batch.first <= range.start).then(|| batch.slice(range.clone(), max))
+    }
+
+    /// Encodes what [`get`](Self::get) has not found. `entry` finds entries of `range`.
+    pub(super) fn encode<'a>(
         &mut self,
         format: &dyn WireFormat,
         range: Range<u64>,
@@ -60,14 +72,9 @@ impl WireCache {
         entry: impl Fn(u64) -> Option<&'a Entry>,
         budget: usize,
     ) -> (Bytes, u64) {
-        let slots = &mut self.slots;
-        let slot = &mut slots[format.slot()];
+        let slot = &mut self.slots[format.slot()];
         let at = slot.partition_point(|batch| batch.end() <= range.start);
-        let next = slot.get(at);
-        if let Some(batch) = next.filter(|batch| batch.first <= range.start) {
-            return batch.slice(range, max);
-        }
-        let until = next.map_or(range.end, |batch| batch.first.min(range.end));
+        let until = slot.get(at).map_or(range.end, |batch| batch.first.min(range.end));
         let batch = Batch::encode(format, range.start..until, entry);
         let slice = batch.slice(range, max);
         self.bytes += batch.bytes.len();

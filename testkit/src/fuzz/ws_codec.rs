@@ -103,9 +103,9 @@ impl Mode {
         let ample = LagLimit::default().events(1 << 20).bytes(1 << 40);
         let builder = Hub::builder()
             .retention(Retention::default().events(1 << 20).bytes(1 << 40))
-            .limits(|limits| limits.log_bytes = 1 << 42)
             .lag(ample)
             .limits(|limits| {
+                limits.log_bytes = 1 << 42;
                 limits.message_bytes = self.bounds().bytes;
                 limits.message_fragments = self.bounds().fragments;
                 limits.inbox_bytes = self.inbox_bytes();

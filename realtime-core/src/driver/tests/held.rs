@@ -41,7 +41,7 @@ fn ends<F: Future<Output = ()> + 'static>(run: impl FnOnce() -> F + Send + 'stat
             }
         });
         runtime.block_on(run());
-        let _ = done.send(());
+        done.send(()).unwrap();
     });
     ended.recv_timeout(Duration::from_secs(10)).expect("it ends");
 }
