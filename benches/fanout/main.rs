@@ -1,0 +1,59 @@
+//! What it costs a server to send every message to every client, beside what one writes without
+//! realtime, and beside what the machine can do.
+//!
+//! The server is this program once more, as a process of its own with one thread of work on the first
+//! core; all clients are this process, with one epoll on the second. The server publishes by itself, by
+//! whatever its way is, as much as the clients tell it to: with a window of 64, at most 64 messages are
+//! published that not all clients have yet.
+//!
+//! What counts is the time that the server's threads ran, as the kernel says it (`schedstat`): other
+//! work on the machine changes that little. It is taken when nothing is in flight, so that the
+//! deliveries are exactly those that it was for. Servers take turns, each with a new process for each
+//! round, and medians are printed with the least and the most.
+//!
+//! The limits are servers that do nothing else: one thread, epoll, bytes encoded once per message.
+//!
+//! `cargo bench --bench fanout` does all of it. A part:
+//!
+//! ```sh
+//! cargo bench --bench fanout --features full -- throughput --transport websocket --only axum,limit \
+//!     --clients 1000 --bytes 128 --window 64 --rounds 3 --seconds 2
+//! ```
+//!
+//! `--under "perf record -g -o perf.data"`, or `"valgrind --tool=callgrind"`, runs the server under
+//! that; it is this program with `--server-only NAME`, and ends by itself when the clients have left.
+//! `--quick` does everything with few clients, to see that it works.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark tells its figures"
+)]
+
+mod client;
+mod limit;
+mod measure;
+mod ours;
+mod plan;
+mod rivals;
+mod server;
+mod table;
+mod throughput;
+mod wire;
+
+use plan::Plan;
+
+/// The core of the clients.
+const CLIENT_CORE: usize = 1;
+
+fn main() {
+    let plan = Plan::parse(std::env::args().skip(1)).unwrap_or_else(|error| panic!("{error}"));
+    if let Some((name, control)) = &plan.serves {
+        return server::serve(name, plan.transports[0], plan.bytes[0], control);
+    }
+    server::pin(CLIENT_CORE);
+    if plan.has("throughput") {
+        throughput::measure(&plan);
+    }
+}
