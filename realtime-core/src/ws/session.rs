@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod changes;
+mod chunks;
 mod closing;
 mod identification;
 mod incoming;
