@@ -59,6 +59,12 @@ impl Timer {
         self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() <= deadline)
     }
 
+    /// Whether it is set and is to ring at `deadline`, whoever it rings for.
+    fn is_set_to(&self, deadline: Instant) -> bool {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() == deadline)
+    }
+
     /// Ready when `deadline` has passed; otherwise the task is woken then.
     #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {

@@ -82,7 +82,10 @@ mod tests {
         chunks.push_front(chunk(""));
         chunks.insert_second(chunk("b"));
         chunks.insert_second(chunk(""));
-        assert_eq!(chunks.iter().map(|it| it.as_ref()).collect::<Vec<_>>(), [b"a", b"b", b"c", b"d"]);
+        assert_eq!(
+            chunks.iter().map(|it| it.as_ref()).collect::<Vec<_>>(),
+            [b"a", b"b", b"c", b"d"]
+        );
         for text in ["a", "b", "c", "d"] {
             assert_eq!(chunks.front_mut().cloned(), Some(chunk(text)));
             assert_eq!(chunks.pop_front(), Some(chunk(text)));
