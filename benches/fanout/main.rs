@@ -50,6 +50,8 @@ mod wire;
 use plan::{PARTS, Plan};
 use rustix::process::{Resource, getrlimit};
 
+type Measure = fn(&Plan);
+
 /// The core of the clients.
 const CLIENT_CORE: usize = 1;
 
@@ -60,7 +62,7 @@ fn main() {
     }
     server::pin(CLIENT_CORE);
     enough_descriptors(&plan);
-    let parts: [(&str, fn(&Plan)); PARTS.len()] = [
+    let parts: [(&str, Measure); PARTS.len()] = [
         ("throughput", throughput::throughput),
         ("guards", throughput::guards),
         ("latency", latency::latency),

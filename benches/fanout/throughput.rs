@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::{
     chart::{Bar, Chart},
     client::{Clients, Reading},
-    measure::{in_turn, median, of, spread},
+    measure::{Spread, in_turn, median, of, spread},
     plan::{Entry, Kind, LIMIT, Plan, SINGLE, TODAY, Transport},
     server::{END_MARK, Server},
     table::{Table, ratio},
@@ -109,7 +109,9 @@ pub(crate) fn guards(plan: &Plan) {
     // The difference is small: as many rounds again.
     let plan = Plan { rounds: plan.rounds * 2 - 1, ..plan.clone() };
     for &transport in &plan.transports {
-        let entries = plan.entries(transport, &[Kind::Ours, Kind::Bare]);
+        let mut entries = plan.entries(transport, &[Kind::Ours, Kind::Bare]);
+        // Each next to what it is compared with.
+        entries.sort_by_key(|it| it.name);
         let (clients, bytes) = (plan.clients_or(1000), plan.bytes[0]);
         for &window in &plan.windows {
             let setting = Setting { transport, clients, stalled: 0, bytes, window };
@@ -118,15 +120,21 @@ pub(crate) fn guards(plan: &Plan) {
             let mut table = Table::new(&["server", "M/s of CPU", "min–max", "of guards off"]);
             let mut bars = Vec::new();
             for (nth, entry) in entries.iter().enumerate() {
-                let spread = spread(rounds[nth].iter().map(|it| it.per_cpu));
-                let bare = of(&format!("{}-bare", entry.name), &entries, &per_cpu);
+                let of_all = spread(rounds[nth].iter().map(|it| it.per_cpu));
+                let bare = entries.iter().position(|it| it.name == format!("{}-bare", entry.name));
                 let figure = per_cpu[nth];
+                let share = bare.map_or_else(String::new, |bare| {
+                    let pairs = rounds[nth].iter().zip(&rounds[bare]);
+                    let Spread { median, least, most } =
+                        spread(pairs.map(|(on, off)| on.per_cpu / off.per_cpu));
+                    format!("{median:.3} ({least:.2}–{most:.2})")
+                });
                 let name = entry.label(transport).to_owned();
                 table.row(vec![
                     name.clone(),
                     format!("{figure:.3}"),
-                    format!("{:.2}–{:.2}", spread.least, spread.most),
-                    ratio(figure, bare),
+                    format!("{:.2}–{:.2}", of_all.least, of_all.most),
+                    share,
                 ]);
                 bars.push(Bar { name, kind: entry.kind, figure, text: format!("{figure:.2}") });
             }
