@@ -14,7 +14,7 @@ use rustix::{
     },
     fd::OwnedFd,
 };
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{plan::Transport, server::Server, wire::Wire};
 
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Room for all that a socket has.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// The room of who reads no more.
+const STALLED_BYTES: usize = 4 * 1024;
+
 /// A pong with nothing in it: any frame tells that a client lives.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 
@@ -36,7 +39,11 @@ pub(crate) struct Clients {
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
     connections: Vec<Connection>,
-    open: usize,
+    addr: SocketAddr,
+    transport: Transport,
+    /// Who has been let in since somebody looked.
+    opened: Vec<usize>,
+    reading: usize,
     progress: Progress,
     allowed: u64,
 }
@@ -49,37 +56,62 @@ struct Connection {
 
 /// What a client has just read.
 pub(crate) struct Reading<'a> {
-    /// The messages before, and with those that are whole now.
+    /// The messages that it had before, and those that it has now.
     pub(crate) received: (u64, u64),
     pub(crate) bytes: &'a [u8],
 }
 
 impl Clients {
-    /// Connects them all. Who follows has to get the first message, which is published then.
-    pub(crate) fn connect(server: &mut Server, transport: Transport, count: usize) -> Self {
-        let mut clients = Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC).expect("an epoll"),
-            events: Vec::with_capacity(1024),
-            buffer: vec![0; BUFFER_BYTES],
-            connections: Vec::with_capacity(count),
-            open: 0,
-            progress: Progress::new(count),
-            allowed: 0,
-        };
-        while clients.open < count {
-            while clients.connections.len() < count
-                && clients.connections.len() - clients.open < OPENING
-            {
-                clients.start(server.addr(), transport);
+    /// Connects them all, some handshakes at a time.
+    pub(crate) fn connect(server: &Server, transport: Transport, count: usize) -> Self {
+        let mut clients = Self::nobody(server, transport, count);
+        let mut open = 0;
+        while open < count {
+            while clients.connections.len() < count.min(open + OPENING) {
+                let connection = clients.start(clients.connections.len());
+                clients.connections.push(connection);
             }
-            clients.turn(&mut |_| {});
+            clients.turn(PATIENCE, &mut |_| {});
+            open += clients.opened.drain(..).len();
         }
-        clients.pump(server, 1, Duration::ZERO, &mut |_| {});
         clients
     }
 
-    /// Has the server publish for that time, with at most `window` messages that not all clients have
-    /// yet; returns when all have all. The count of deliveries.
+    /// Connects and leaves again once it is let in, over and over, some at a time; how often.
+    pub(crate) fn come_and_go(server: &Server, transport: Transport, time: Duration) -> u64 {
+        let mut clients = Self::nobody(server, transport, OPENING);
+        for nth in 0..OPENING {
+            let connection = clients.start(nth);
+            clients.connections.push(connection);
+        }
+        let (mut count, ends) = (0, Instant::now() + time);
+        while Instant::now() < ends {
+            clients.turn(PATIENCE, &mut |_| {});
+            for nth in std::mem::take(&mut clients.opened) {
+                clients.connections[nth] = clients.start(nth);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn nobody(server: &Server, transport: Transport, room: usize) -> Self {
+        Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC).expect("an epoll"),
+            events: Vec::with_capacity(1024),
+            buffer: vec![0; BUFFER_BYTES],
+            connections: Vec::with_capacity(room),
+            addr: server.addr(),
+            transport,
+            opened: Vec::new(),
+            reading: room,
+            progress: Progress::new(room),
+            allowed: 0,
+        }
+    }
+
+    /// Has the server publish for that time, with at most `window` messages that not all who read
+    /// have yet; returns when all have all. The count of deliveries.
     pub(crate) fn pump(
         &mut self,
         server: &mut Server,
@@ -91,39 +123,77 @@ impl Clients {
         loop {
             let is_over = self.allowed > first && Instant::now() >= ends;
             if is_over && self.progress.least == self.allowed {
-                return (self.allowed - first) * self.connections.len() as u64;
+                return (self.allowed - first) * self.reading as u64;
             }
             if !is_over && self.progress.least + window > self.allowed {
-                self.allowed = self.progress.least + window;
-                self.progress.make_room(window);
-                server.publish_until(self.allowed);
+                self.allow(server, self.progress.least + window);
             }
-            self.turn(note);
+            self.turn(PATIENCE, note);
         }
     }
 
-    fn start(&mut self, addr: SocketAddr, transport: Transport) {
+    /// Has the server publish `count` messages, one each `period`; returns when all have all.
+    pub(crate) fn pace(
+        &mut self,
+        server: &mut Server,
+        count: u64,
+        period: Duration,
+        note: &mut impl FnMut(&Reading<'_>),
+    ) {
+        let last = self.allowed + count;
+        let mut next = Instant::now();
+        while self.allowed < last {
+            self.allow(server, self.allowed + 1);
+            next += period;
+            while Instant::now() < next {
+                self.turn(next.saturating_duration_since(Instant::now()), note);
+            }
+        }
+        while self.progress.least < last {
+            self.turn(PATIENCE, note);
+        }
+    }
+
+    fn allow(&mut self, server: &mut Server, until: u64) {
+        self.allowed = until;
+        self.progress.make_room(until);
+        server.publish_until(until);
+    }
+
+    /// The first so many read no more.
+    pub(crate) fn stall(&mut self, count: usize) {
+        for connection in &self.connections[..count] {
+            epoll::delete(&self.epoll, &connection.socket).expect("it was there");
+            self.progress.leave(connection.received);
+            let socket = SockRef::from(&connection.socket);
+            socket.set_recv_buffer_size(STALLED_BYTES).expect("a small buffer");
+        }
+        self.reading -= count;
+    }
+
+    fn start(&self, nth: usize) -> Connection {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.connect(&addr.into()).expect("a connection");
+        socket.connect(&self.addr.into()).expect("a connection");
         // No port waits for the end of the last connection on it.
         socket.set_linger(Some(Duration::ZERO)).expect("no lingering");
         socket.set_tcp_nodelay(true).expect("no delay");
         let mut socket = TcpStream::from(socket);
-        socket.write_all(transport.request(addr).as_bytes()).expect("sent");
+        socket.write_all(self.transport.request(self.addr).as_bytes()).expect("sent");
         socket.set_nonblocking(true).expect("a socket that does not block");
-        let data = EventData::new_u64(self.connections.len() as u64);
-        epoll::add(&self.epoll, &socket, data, EventFlags::IN).expect("added");
-        self.connections.push(Connection { socket, wire: Wire::new(transport), received: 0 });
+        epoll::add(&self.epoll, &socket, EventData::new_u64(nth as u64), EventFlags::IN)
+            .expect("added");
+        Connection { socket, wire: Wire::new(self.transport), received: 0 }
     }
 
-    /// Reads from whoever has something.
-    fn turn(&mut self, note: &mut impl FnMut(&Reading<'_>)) {
-        let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&patience))
-            .expect("events");
-        assert!(!self.events.is_empty(), "nothing has come for {PATIENCE:?}");
+    /// Reads from whoever has something, or waits that long for it.
+    fn turn(&mut self, wait: Duration, note: &mut impl FnMut(&Reading<'_>)) {
+        let timeout = Timespec::try_from(wait).expect("a short time");
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)).expect("events");
+        let is_over = self.events.is_empty() && wait == PATIENCE;
+        assert!(!is_over, "nothing has come for {PATIENCE:?}: messages are lost");
         for event in self.events.drain(..) {
-            let connection = &mut self.connections[event.data.u64() as usize];
+            let nth = event.data.u64() as usize;
+            let connection = &mut self.connections[nth];
             let length = match connection.socket.read(&mut self.buffer) {
                 Ok(0) => panic!("the server cuts a client that reads"),
                 Ok(length) => length,
@@ -133,7 +203,9 @@ impl Clients {
             let bytes = &self.buffer[..length];
             let was_open = connection.wire.is_open();
             let seen = connection.wire.take(bytes);
-            self.open += usize::from(connection.wire.is_open() && !was_open);
+            if connection.wire.is_open() && !was_open {
+                self.opened.push(nth);
+            }
             for _ in 0..seen.pings {
                 connection.socket.write_all(&PONG).expect("room for a pong");
             }
@@ -161,9 +233,9 @@ impl Progress {
         Self { least: 0, at: vec![clients, 0] }
     }
 
-    /// Room for that many messages beyond the least.
-    fn make_room(&mut self, window: u64) {
-        let places = window as usize + 1;
+    /// Room for clients that have so many.
+    fn make_room(&mut self, most: u64) {
+        let places = (most - self.least) as usize + 1;
         if self.at.len() < places {
             let old = self.at.len() as u64;
             let mut at = vec![0; places];
@@ -176,8 +248,14 @@ impl Progress {
 
     fn move_on(&mut self, before: u64, after: u64) {
         let places = self.at.len() as u64;
-        self.at[(before % places) as usize] -= 1;
         self.at[(after % places) as usize] += 1;
+        self.leave(before);
+    }
+
+    fn leave(&mut self, count: u64) {
+        let places = self.at.len() as u64;
+        self.at[(count % places) as usize] -= 1;
+        // Somebody always reads.
         while self.at[(self.least % places) as usize] == 0 {
             self.least += 1;
         }

@@ -134,6 +134,9 @@ impl Limit {
             self.connections[nth] = None;
             return;
         }
+        if flags.contains(EventFlags::OUT) {
+            connection.is_full = false;
+        }
         connection.flush(&self.log, self.way, &mut self.scratch);
     }
 }
@@ -180,8 +183,8 @@ impl Log {
                 frame
             }
             Transport::Sse => {
-                // Each is a chunk, so that any number of them is.
-                let event = format!("data: {message}\n\n");
+                // With an id, as realtime's. Each is a chunk, so that any number of them is.
+                let event = format!("id: 5bc1e1b5-{:08}\ndata: {message}\n\n", self.end());
                 format!("{:08x}\r\n{event}\r\n", event.len()).into_bytes()
             }
         }
@@ -210,6 +213,8 @@ struct Connection {
     socket: TcpStream,
     request: Vec<u8>,
     is_open: bool,
+    /// Whether it took less than it was given, and has not said since that there is room.
+    is_full: bool,
     /// The first message that it was not given.
     next: u64,
     /// What it was given, and how much of that it took.
@@ -220,7 +225,7 @@ struct Connection {
 impl Connection {
     fn new(socket: TcpStream) -> Self {
         let (request, rest) = (Vec::new(), Vec::new());
-        Self { socket, request, is_open: false, next: 0, rest, taken: 0 }
+        Self { socket, request, is_open: false, is_full: false, next: 0, rest, taken: 0 }
     }
 
     /// Reads what has come; whether it goes on.
@@ -245,9 +250,13 @@ impl Connection {
 
     /// Writes what is pending, as far as there is room.
     fn flush(&mut self, log: &Log, way: Way, scratch: &mut Vec<u8>) {
+        if self.is_full {
+            return;
+        }
         if !self.rest.is_empty() {
             self.taken += write(&self.socket, &self.rest[self.taken..]);
             if self.taken < self.rest.len() {
+                self.is_full = true;
                 return;
             }
             (self.rest, self.taken) = (Vec::new(), 0);
@@ -266,6 +275,7 @@ impl Connection {
             let written = write(&self.socket, pending);
             self.rest.extend_from_slice(&pending[written..]);
             self.next = until;
+            self.is_full = !self.rest.is_empty();
         }
     }
 }

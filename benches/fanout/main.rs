@@ -31,9 +31,14 @@
     reason = "a benchmark tells its figures"
 )]
 
+mod chart;
 mod client;
+mod connects;
+mod floors;
+mod latency;
 mod limit;
 mod measure;
+mod memory;
 mod ours;
 mod plan;
 mod rivals;
@@ -42,7 +47,10 @@ mod table;
 mod throughput;
 mod wire;
 
-use plan::Plan;
+use plan::{PARTS, Plan};
+use rustix::process::{Resource, getrlimit};
+
+type Measure = fn(&Plan);
 
 /// The core of the clients.
 const CLIENT_CORE: usize = 1;
@@ -53,7 +61,27 @@ fn main() {
         return server::serve(name, plan.transports[0], plan.bytes[0], control);
     }
     server::pin(CLIENT_CORE);
-    if plan.has("throughput") {
-        throughput::measure(&plan);
+    enough_descriptors(&plan);
+    let parts: [(&str, Measure); PARTS.len()] = [
+        ("throughput", throughput::throughput),
+        ("guards", throughput::guards),
+        ("latency", latency::latency),
+        ("memory", memory::memory),
+        ("connects", connects::connects),
+        ("slow", throughput::slow),
+    ];
+    for (_, measure) in parts.into_iter().filter(|(part, _)| plan.has(part)) {
+        measure(&plan);
     }
+}
+
+/// Says what to do before a server has none left.
+fn enough_descriptors(plan: &Plan) {
+    let most = plan.crowds().into_iter().max().unwrap_or(0);
+    let most = most.max(if plan.has("memory") { plan.clients_or(memory::OPEN) } else { 0 });
+    let Some(allowed) = getrlimit(Resource::Nofile).current else { return };
+    assert!(
+        allowed as usize > most + 100,
+        "{most} clients need as many descriptors and some, and {allowed} are allowed: raise `ulimit -n`"
+    );
 }

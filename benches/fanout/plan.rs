@@ -44,8 +44,22 @@ impl FromStr for Transport {
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// What it is, over a WebSocket and as an event stream; empty where it is none.
     labels: [&'static str; 2],
+}
+
+/// Who a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What the machine can do.
+    Limit,
+    Ours,
+    /// Without all that configuration can switch off.
+    Bare,
+    Rival,
+    /// A framework that is given nothing to do.
+    Floor,
 }
 
 impl Entry {
@@ -61,26 +75,35 @@ pub(crate) const SINGLE: &str = "limit-single";
 /// What one writes today, that others are a multiple of.
 pub(crate) const TODAY: &str = "axum-broadcast";
 
-const fn both(name: &'static str, label: &'static str) -> Entry {
-    Entry { name, labels: [label, label] }
+const fn both(name: &'static str, kind: Kind, label: &'static str) -> Entry {
+    Entry { name, kind, labels: [label, label] }
 }
 
-pub(crate) const ENTRIES: [Entry; 12] = [
-    both(LIMIT, "limit: epoll, pending copied into one write"),
-    both("limit-slice", "limit: epoll, pending is one slice"),
-    both(SINGLE, "limit: epoll, one write per delivery"),
-    both("axum", "realtime on axum"),
-    both("hyper", "realtime on hyper"),
-    both("actix", "realtime on actix"),
-    both("axum-bare", "realtime on axum, guards off"),
-    both("hyper-bare", "realtime on hyper, guards off"),
-    both("actix-bare", "realtime on actix, guards off"),
-    Entry { name: TODAY, labels: ["axum ws + broadcast", "axum Sse + BroadcastStream"] },
-    Entry {
-        name: "actix-broadcast",
-        labels: ["actix-ws sessions + broadcast", "actix body + BroadcastStream"],
-    },
-    Entry { name: "tungstenite", labels: ["tokio-tungstenite + broadcast", ""] },
+const fn rival(name: &'static str, websocket: &'static str, sse: &'static str) -> Entry {
+    Entry { name, kind: Kind::Rival, labels: [websocket, sse] }
+}
+
+const fn floor(name: &'static str, sse: &'static str) -> Entry {
+    Entry { name, kind: Kind::Floor, labels: ["", sse] }
+}
+
+pub(crate) const ENTRIES: [Entry; 16] = [
+    both(LIMIT, Kind::Limit, "limit: pending copied into one write"),
+    both("limit-slice", Kind::Limit, "limit: pending is one slice"),
+    both(SINGLE, Kind::Limit, "limit: one write per delivery"),
+    both("hyper", Kind::Ours, "realtime on hyper"),
+    both("axum", Kind::Ours, "realtime on axum"),
+    both("actix", Kind::Ours, "realtime on actix"),
+    both("hyper-bare", Kind::Bare, "realtime on hyper, guards off"),
+    both("axum-bare", Kind::Bare, "realtime on axum, guards off"),
+    both("actix-bare", Kind::Bare, "realtime on actix, guards off"),
+    rival(TODAY, "axum ws + broadcast", "axum Sse + BroadcastStream"),
+    rival("axum-forward", "axum ws + broadcast, forward", ""),
+    rival("actix-broadcast", "actix-ws + broadcast", "actix body + BroadcastStream"),
+    rival("tungstenite", "tokio-tungstenite + broadcast", ""),
+    floor("hyper-floor", "hyper, a body that waits"),
+    floor("axum-floor", "axum Sse that waits"),
+    floor("actix-floor", "actix, a body that waits"),
 ];
 
 /// What the arguments say.
@@ -100,7 +123,11 @@ pub(crate) struct Plan {
     pub(crate) serves: Option<(String, String)>,
 }
 
-pub(crate) const PARTS: [&str; 1] = ["throughput"];
+/// Enough to see that it works.
+const QUICK_CLIENTS: usize = 50;
+
+pub(crate) const PARTS: [&str; 6] =
+    ["throughput", "guards", "latency", "memory", "connects", "slow"];
 
 impl Plan {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
@@ -161,7 +188,6 @@ impl Plan {
         }
         or(&mut self.parts, PARTS.map(str::to_owned).to_vec());
         or(&mut self.transports, vec![Transport::WebSocket, Transport::Sse]);
-        or(&mut self.clients, if quick { vec![50] } else { vec![1000, 5000] });
         or(&mut self.bytes, if quick { vec![128] } else { vec![128, 2048] });
         or(&mut self.windows, vec![64, 1]);
         if self.rounds == 0 {
@@ -177,11 +203,29 @@ impl Plan {
         self.parts.iter().any(|it| it == part)
     }
 
-    /// The servers that are wanted, of those that have the transport.
-    pub(crate) fn entries(&self, transport: Transport) -> Vec<Entry> {
-        let is_wanted = |it: &Entry| self.only.is_empty() || self.only.iter().any(|o| o == it.name);
+    /// The servers that are wanted, of those that are of such a kind and have the transport.
+    pub(crate) fn entries(&self, transport: Transport, kinds: &[Kind]) -> Vec<Entry> {
+        let is_wanted = |it: &Entry| {
+            let is_named = self.only.iter().any(|name| name == it.name);
+            is_named || self.only.is_empty() && kinds.contains(&it.kind)
+        };
         let has_it = |it: &Entry| !it.label(transport).is_empty();
         ENTRIES.into_iter().filter(|it| is_wanted(it) && has_it(it)).collect()
+    }
+
+    /// How many clients there are in turn.
+    pub(crate) fn crowds(&self) -> Vec<usize> {
+        match (self.clients.is_empty(), self.is_quick) {
+            (true, true) => vec![QUICK_CLIENTS],
+            (true, false) => vec![1000, 5000],
+            (false, _) => self.clients.clone(),
+        }
+    }
+
+    /// The first of what is wanted, or what a part is measured with.
+    pub(crate) fn clients_or(&self, default: usize) -> usize {
+        let default = if self.is_quick { default.min(QUICK_CLIENTS) } else { default };
+        self.clients.first().copied().unwrap_or(default)
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::{
 use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncReadExt;
 
-use crate::{limit, ours, plan::Transport, rivals};
+use crate::{floors, limit, ours, plan::Transport, rivals};
 
 /// The core of the server; the clients have the next.
 const SERVER_CORE: usize = 0;
@@ -82,6 +82,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Bytes that are resident.
+    pub(crate) fn resident(&self) -> f64 {
+        let sums = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process));
+        let sums = sums.expect("it lives");
+        let kib = sums.lines().find_map(|line| line.strip_prefix("Rss:")?.strip_suffix("kB"));
+        kib.and_then(|kib| kib.trim().parse::<f64>().ok()).expect("a number") * 1024.0
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It ends when nobody controls it any more; both fail only if it has ended already.
@@ -132,11 +142,13 @@ pub(crate) fn serve(name: &str, transport: Transport, bytes: usize, control: &st
     let listener = TcpListener::from(listener);
     let mut orders = TcpStream::connect(control).expect("somebody controls it");
     let addr = listener.local_addr().expect("an address");
-    writeln!(orders, "{addr} {}", std::process::id()).expect("somebody controls it");
+    let line = format!("{addr} {}\n", std::process::id());
+    orders.write_all(line.as_bytes()).expect("somebody controls it");
     orders.set_nonblocking(true).expect("a socket that does not block");
     orders.set_nodelay(true).expect("no delay");
     let task = Task { listener, orders, transport, bytes };
-    let is_known = ours::serve(name, &task) || rivals::serve(name, &task);
+    let is_known =
+        ours::serve(name, &task) || rivals::serve(name, &task) || floors::serve(name, &task);
     if !is_known {
         limit::serve(name, task);
     }
