@@ -24,11 +24,10 @@ mod relay;
 mod shard;
 mod wakeups;
 
-use membership::Member;
 pub(crate) use membership::{Membership, Waiting};
 use parking::Parking;
 pub(crate) use relay::Relay;
-use shard::Past;
+use shard::{Member, Past};
 pub use wakeups::Wakeups;
 
 /// How many subscribers a publisher wakes itself; see [`Relay`].
@@ -126,7 +125,7 @@ impl Fanout {
     pub(crate) fn expire(self: &Arc<Self>, now: Instant) -> (bool, Vec<Waker>) {
         let mut state = self.lock();
         state.log.expire(now);
-        let is_over = state.log.is_blank() && !self.parking.any(Member::is_pinned);
+        let is_over = state.log.is_blank() && !self.parking.any(|member| member.is_pinned);
         (is_over, self.note(state, false))
     }
 
@@ -162,11 +161,11 @@ impl Fanout {
     ) -> (Membership, Cursor, bool) {
         let mut state = self.lock();
         let cursor = place(&mut state.log);
-        let member = Arc::new(Member::new(&cursor, pinned));
+        let member = Member::new(&cursor, pinned);
         let is_first = !state.is_wanted();
-        let place = self.parking.insert(Arc::clone(&member), state.members);
+        let place = self.parking.insert(member, state.members);
         state.members += 1;
-        (Membership::new(Arc::clone(self), member, place), cursor, is_first)
+        (Membership::new(Arc::clone(self), place), cursor, is_first)
     }
 
     /// Has the topic wait in an inbox, and tells whether nobody wanted it before.
@@ -191,7 +190,7 @@ impl Fanout {
         let State { log, members, waiting } = &mut *state;
         let is_held = Arc::strong_count(self) > held + *members + *waiting;
         let is_to_wait = *waiting > 0 && log.head().index > 0;
-        let waited_for = |member: &Member| member.is_pinned() || !member.is_at_end(log);
+        let waited_for = |member: &Member| member.is_pinned || !member.is_at_end(log);
         let is_wanted = is_to_wait || self.parking.any(waited_for);
         if is_held || is_wanted || !is_over(log) {
             return None;

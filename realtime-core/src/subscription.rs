@@ -51,6 +51,9 @@ pub struct Subscription {
     ended: bool,
     /// Whether the hub counts it.
     is_counted: bool,
+    /// For whom it has parked on all its topics since it last looked, by the waker's address: it lies with
+    /// the topics, and as long as it does the address is nobody else's. 0 for nobody.
+    parked_for: usize,
     /// What only few need, boxed because there are many.
     extra: Option<Box<Extra>>,
 }
@@ -111,6 +114,7 @@ impl Subscription {
             reset: None,
             ended: false,
             is_counted: false,
+            parked_for: 0,
             extra: None,
         }
     }
@@ -208,13 +212,25 @@ impl Subscription {
     ) -> Poll<()> {
         self.hub.wake_some();
         loop {
-            if self.take_some(take, now) || self.has_ended() {
+            let took = self.take_some(take, now) || self.has_ended();
+            if took && (take.is_full() || self.has_ended()) {
+                self.leave_word();
                 return Poll::Ready(());
             }
+            // Also when it took something, so that nobody has to ask again only for this.
             if self.park(cx) {
-                return Poll::Pending;
+                return if took { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if took {
+                self.leave_word();
+                return Poll::Ready(());
             }
         }
+    }
+
+    /// Whether nothing is left that can be taken, and the task is woken when there is.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked_for != 0
     }
 
     /// Arranges to be woken when the subscription is to end, by [`Overflow::Disconnect`] or by its
@@ -307,7 +323,10 @@ impl Subscription {
         // Each is looked at after `visible` was read: what it has up to there is told by its sequence.
         let mut active = self.topics.iter().enumerate().filter(|(_, topic)| !topic.is_quiet());
         let Some((first, _)) = active.next() else { return Step::Nothing };
-        if active.next().is_some() {
+        let is_alone = active.next().is_none();
+        // What has come has taken the waker.
+        self.parked_for = 0;
+        if !is_alone {
             return match self.earliest(visible, now) {
                 Ok(Some((topic, until))) => self.take_from(topic, until, take),
                 Ok(None) => Step::Nothing,
@@ -335,7 +354,7 @@ impl Subscription {
         let Some((format, room)) = take.wire() else { return false };
         let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let (policy, counts) = (&self.policy, &mut self.counts);
-        let taken = member.with_newest(cursor, format, |batch, cursor| {
+        let taken = member.with_newest(format, |batch| {
             let last = batch.last_sequence();
             let is_visible = last <= visible;
             let take = || cursor.take_batch(batch, room, policy, now, counts);
@@ -379,9 +398,8 @@ impl Subscription {
     ) -> Result<Option<u64>, Trouble> {
         let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let (policy, counts) = (&self.policy, &mut self.counts);
-        let (prepared, last) = member.with(cursor, |log, cursor| {
-            (cursor.prepare(log, visible, policy, now, counts), log.last_sequence())
-        });
+        let (prepared, last) = member
+            .with(|log| (cursor.prepare(log, visible, policy, now, counts), log.last_sequence()));
         match prepared {
             Prepared::Idle if last <= visible => {
                 *quiet_at = last;
@@ -419,7 +437,7 @@ impl Subscription {
     fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) -> Step {
         let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let counts = &mut self.counts;
-        let taken = member.with(cursor, |log, cursor| {
+        let taken = member.with(|log| {
             let mut taken = None;
             while !take.is_full() {
                 match cursor.find(log, until, counts) {
@@ -445,9 +463,24 @@ impl Subscription {
     }
 
     /// Parks on every topic and the inbox; false when a topic has an event meanwhile, or has come.
-    fn park(&self, cx: &Context<'_>) -> bool {
-        self.topics.iter().all(|topic| topic.member.park(cx.waker(), topic.quiet_at))
-            && self.park_inbox(cx.waker())
+    fn park(&mut self, cx: &Context<'_>) -> bool {
+        let waker = cx.waker();
+        let address = waker.data() as usize;
+        // Only a new event takes a waker away from a topic that is not followed by a pattern.
+        let is_there = self.parked_for == address && address != 0 && self.followed().is_none();
+        if is_there && self.topics.iter().all(Joined::is_quiet) {
+            return true;
+        }
+        let park = |topic: &Joined| topic.member.park(&topic.cursor, waker, topic.quiet_at);
+        let is_parked = self.topics.iter().all(park) && self.park_inbox(waker);
+        self.parked_for = if is_parked { address } else { 0 };
+        is_parked
+    }
+
+    /// Tells the topics where it has got to, though it does not wait for more.
+    fn leave_word(&mut self) {
+        self.parked_for = 0;
+        self.topics.iter().for_each(|topic| topic.member.reached(&topic.cursor));
     }
 
     fn gap(&self, topic: TopicName, missed: Missed) -> Gap {

@@ -85,9 +85,10 @@ where
             let read = self.poll_read(cx, now);
             self.handler.run(cx, &mut self.session, &mut self.identifying, now);
             let mut wrote = self.poll_write(cx, now);
-            if wrote.is_ready() && read.is_pending() {
-                // Mostly that was all, and nobody else has anything to do.
-                wrote = self.poll_write(cx, now);
+            if wrote.is_ready() && read.is_pending() && self.session.is_at_rest() {
+                // That was all, mostly, and nobody else has anything to do.
+                self.poll_flush(cx);
+                wrote = Poll::Pending;
             }
             if let Status::Ended { cause, linger } = self.session.status() {
                 return Poll::Ready((cause, linger));
@@ -124,13 +125,7 @@ where
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let nothing = self.session.poll_transmit(cx, now).is_pending();
         if nothing || matches!(self.session.status(), Status::Ended { .. }) {
-            if self.needs_flush {
-                match Pin::new(&mut self.io).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.needs_flush = false,
-                    Poll::Ready(Err(_)) => self.session.receive_eof(),
-                    Poll::Pending => {}
-                }
-            }
+            self.poll_flush(cx);
             return Poll::Pending;
         }
         match write_chunks(Pin::new(&mut self.io), cx, &self.session) {
@@ -146,6 +141,18 @@ where
             Poll::Pending => {
                 self.session.write_blocked(cx, now);
                 Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin, H> Connection<T, H> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        if self.needs_flush {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(_)) => self.session.receive_eof(),
+                Poll::Pending => {}
             }
         }
     }

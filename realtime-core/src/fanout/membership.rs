@@ -2,59 +2,48 @@
 
 use std::{sync::Arc, task::Waker};
 
-use super::{Fanout, parking::Place, shard::Past};
+use super::{
+    Fanout,
+    parking::Place,
+    shard::{Member, Past},
+};
 use crate::{
     cursor::Cursor,
     log::{Batch, Log, Mark, WireFormat},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// What a topic knows of a subscriber that reads without its lock.
-#[derive(Debug)]
-pub(super) struct Member {
-    /// The index of the entry that it has yet to take, doubled; odd when it has to tell something
-    /// before.
-    reached: AtomicU64,
-    /// Whether the topic is kept for this subscriber: it asked for this one, not by a pattern.
-    pinned: AtomicBool,
-}
-
 impl Member {
-    pub(super) fn new(cursor: &Cursor, pinned: bool) -> Self {
-        let reached = AtomicU64::new(reached(cursor));
-        Self { reached, pinned: AtomicBool::new(pinned) }
+    pub(super) fn new(cursor: &Cursor, is_pinned: bool) -> Self {
+        let mut member = Self { reached: 0, is_in_trouble: false, is_pinned };
+        member.follow(cursor);
+        member
     }
 
-    pub(super) fn is_pinned(&self) -> bool {
-        self.pinned.load(Ordering::Acquire)
+    fn follow(&mut self, cursor: &Cursor) {
+        (self.reached, self.is_in_trouble) = (cursor.live_from(), cursor.is_in_trouble());
     }
 
     /// Whether it has taken and told everything.
     pub(super) fn is_at_end(&self, log: &Log) -> bool {
-        self.reached.load(Ordering::Acquire) == log.head().index << 1
+        self.reached == log.head().index && !self.is_in_trouble
     }
 
     /// Events between its place and the end of the log.
     pub(super) fn pending(&self, log: &Log) -> u64 {
-        log.head().index.saturating_sub(self.reached.load(Ordering::Acquire) >> 1)
+        log.head().index.saturating_sub(self.reached)
     }
-}
-
-fn reached(cursor: &Cursor) -> u64 {
-    cursor.live_from() << 1 | u64::from(cursor.is_in_trouble())
 }
 
 /// A subscriber's place among a topic's members; it leaves when dropped.
 #[derive(Debug)]
 pub(crate) struct Membership {
     fanout: Arc<Fanout>,
-    member: Arc<Member>,
     place: Place,
 }
 
 impl Membership {
-    pub(super) fn new(fanout: Arc<Fanout>, member: Arc<Member>, place: Place) -> Self {
-        Self { fanout, member, place }
+    pub(super) fn new(fanout: Arc<Fanout>, place: Place) -> Self {
+        Self { fanout, place }
     }
 
     pub(crate) fn fanout(&self) -> &Arc<Fanout> {
@@ -63,42 +52,36 @@ impl Membership {
 
     /// Sets whether the topic is kept for this member.
     pub(crate) fn pin(&self, pinned: bool) {
-        self.member.pinned.store(pinned, Ordering::Release);
+        self.fanout.parking.change(self.place, |member| member.is_pinned = pinned);
     }
 
-    /// Has the cursor of this member look at the log, under the topic's lock.
-    pub(crate) fn with<R>(
-        &self,
-        cursor: &mut Cursor,
-        look: impl FnOnce(&mut Log, &mut Cursor) -> R,
-    ) -> R {
-        self.fanout.with(|state| {
-            let looked = look(&mut state.log, cursor);
-            self.reached(cursor);
-            looked
-        })
+    /// Looks at the log, under the topic's lock.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Log) -> R) -> R {
+        self.fanout.with(|state| look(&mut state.log))
     }
 
-    /// Has the cursor of this member look at the newest batch, if that ends where the log does and there
-    /// is one. No lock is taken.
+    /// Looks at the newest batch, if that ends where the log does and there is one. No lock is taken.
     pub(crate) fn with_newest<R>(
         &self,
-        cursor: &mut Cursor,
         format: &dyn WireFormat,
-        look: impl FnOnce(&Batch, &mut Cursor) -> Option<R>,
+        look: impl FnOnce(&Batch) -> Option<R>,
     ) -> Option<R> {
         let newest = self.fanout.newest.load(format);
         let is_newest = |batch: &&Batch| batch.last_sequence() == self.fanout.last_sequence();
-        let looked = look(newest.as_deref().filter(is_newest)?, cursor)?;
-        self.reached(cursor);
-        Some(looked)
+        look(newest.as_deref().filter(is_newest)?)
     }
 
-    /// Wakes `waker` once there is an event with another sequence than `seen`, unless there is: then it
-    /// returns false and nothing is parked.
-    pub(crate) fn park(&self, waker: &Waker, seen: u64) -> bool {
+    /// Tells where this member's cursor has got to, without waiting for more.
+    pub(crate) fn reached(&self, cursor: &Cursor) {
+        self.fanout.parking.change(self.place, |member| member.follow(cursor));
+    }
+
+    /// Tells where this member's cursor has got to, and wakes `waker` once there is an event with another
+    /// sequence than `seen`, unless there is: then it returns false and nothing is parked.
+    pub(crate) fn park(&self, cursor: &Cursor, waker: &Waker, seen: u64) -> bool {
+        let follow = |member: &mut Member| member.follow(cursor);
         let is_over = || self.fanout.last_sequence() != seen;
-        match self.fanout.parking.park(self.place, waker, is_over) {
+        match self.fanout.parking.park(self.place, waker, follow, is_over) {
             Ok(before) => {
                 drop(before);
                 true
@@ -115,6 +98,7 @@ impl Membership {
         waker: &Waker,
         past: impl FnOnce(&Log, &Cursor) -> Mark,
     ) -> bool {
+        self.reached(cursor);
         let before = self.fanout.with(|state| {
             let log = &state.log;
             let past = Past { mark: past(log, cursor), first: cursor.needed_from() };
@@ -126,10 +110,6 @@ impl Membership {
             Some(self.fanout.parking.park_far(self.place, waker, past))
         });
         before.is_some()
-    }
-
-    fn reached(&self, cursor: &Cursor) {
-        self.member.reached.store(reached(cursor), Ordering::Release);
     }
 }
 

@@ -3,13 +3,16 @@
 use std::{
     cell::Cell,
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     task::Waker,
 };
 
-use super::{Member, Past, lock, shard::Shard};
+use super::{
+    Past, lock,
+    shard::{Member, Shard},
+};
 use crate::{
     log::Mark,
     sync::{
@@ -58,7 +61,7 @@ pub(super) struct Place {
 
 impl Parking {
     /// Adds a subscriber to `members` others.
-    pub(super) fn insert(&self, member: Arc<Member>, members: usize) -> Place {
+    pub(super) fn insert(&self, member: Member, members: usize) -> Place {
         let stand = if members < SPREAD_FROM {
             0
         } else {
@@ -74,15 +77,23 @@ impl Parking {
         self.lock(place.stand).remove(place.slot)
     }
 
+    /// Changes what is known of a subscriber.
+    pub(super) fn change(&self, place: Place, change: impl FnOnce(&mut Member)) {
+        self.lock(place.stand).member(place.slot).map(change);
+    }
+
     /// Has `waker` woken with the next event, unless `is_over` says, under the lock that whoever wakes
-    /// needs, that there is one. Returns the waker before, or that nothing is parked.
+    /// needs, that there is one. Returns the waker before, or that nothing is parked. What is known of it
+    /// is changed in any case.
     pub(super) fn park(
         &self,
         place: Place,
         waker: &Waker,
+        change: impl FnOnce(&mut Member),
         is_over: impl FnOnce() -> bool,
     ) -> Result<Option<Waker>, ()> {
         let mut shard = self.lock(place.stand);
+        shard.member(place.slot).map(change);
         if is_over() {
             return Err(());
         }

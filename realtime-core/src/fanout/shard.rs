@@ -1,10 +1,10 @@
 //! Some of a topic's subscribers, and which of them wait for what.
 
-use std::{collections::BTreeSet, sync::Arc, task::Waker};
+use std::{collections::BTreeSet, task::Waker};
 
 use slab::Slab;
 
-use super::{Member, keep};
+use super::keep;
 use crate::log::Mark;
 
 /// The end of a list.
@@ -27,15 +27,26 @@ pub(super) struct Shard {
     far: Option<Box<Far>>,
 }
 
+/// What a topic knows of a subscriber, whose cursor is its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    /// The index from which on it has yet to take entries.
+    pub(super) reached: u64,
+    /// Whether it has something to tell before that, so that it is not at an end there.
+    pub(super) is_in_trouble: bool,
+    /// Whether the topic is kept for this subscriber: it asked for this one, not by a pattern.
+    pub(super) is_pinned: bool,
+}
+
 #[derive(Debug)]
 struct Slot {
-    member: Arc<Member>,
+    member: Member,
     waker: Option<Waker>,
     waits: Waits,
 }
 
 /// What a subscriber waits for; it has a waker if it waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Waits {
     No,
     /// The next event: in a list since that turn.
@@ -44,7 +55,8 @@ enum Waits {
         before: u32,
         after: u32,
     },
-    Far(Past),
+    /// Boxed because few do.
+    Far(Box<Past>),
 }
 
 /// What a subscriber waits for that can't take anything now.
@@ -82,7 +94,7 @@ impl Default for Shard {
 }
 
 impl Shard {
-    pub(super) fn insert(&mut self, member: Arc<Member>) -> u32 {
+    pub(super) fn insert(&mut self, member: Member) -> u32 {
         self.slots.insert(Slot { member, waker: None, waits: Waits::No }) as u32
     }
 
@@ -98,7 +110,11 @@ impl Shard {
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
-        self.slots.iter().map(|(_, slot)| &*slot.member)
+        self.slots.iter().map(|(_, slot)| &slot.member)
+    }
+
+    pub(super) fn member(&mut self, at: u32) -> Option<&mut Member> {
+        self.slots.get_mut(at as usize).map(|slot| &mut slot.member)
     }
 
     /// Has `waker` woken with the next event. Returns the one before.
@@ -121,7 +137,7 @@ impl Shard {
         self.unpark(at);
         self.far.get_or_insert_default().insert(at, &past);
         let slot = &mut self.slots[at as usize];
-        slot.waits = Waits::Far(past);
+        slot.waits = Waits::Far(Box::new(past));
         keep(&mut slot.waker, waker)
     }
 

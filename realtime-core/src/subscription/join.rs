@@ -131,6 +131,7 @@ impl Hub {
             reset,
             ended: false,
             is_counted: true,
+            parked_for: 0,
             extra,
         })
     }

@@ -245,6 +245,11 @@ impl Session {
         Some((opcode, payload))
     }
 
+    /// Whether all is written, and the task is woken when there is more to be.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_open() && self.outgoing.is_empty() && self.subscription.is_parked()
+    }
+
     /// Whether anything is to be written.
     pub(crate) fn has_output(&self) -> bool {
         !self.outgoing.is_empty()
