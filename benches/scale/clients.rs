@@ -34,7 +34,8 @@ pub(crate) fn run(arguments: &[String]) {
     let [addr, source, streams, websockets] = arguments else { return };
     let addr: SocketAddr = addr.parse().expect("an address");
     let source = Ipv4Addr::new(127, 0, 0, source.parse().expect("a number below 256"));
-    let [streams, websockets]: [usize; 2] = [streams, websockets].map(|it| it.parse().expect("a number"));
+    let [streams, websockets]: [usize; 2] =
+        [streams, websockets].map(|it| it.parse().expect("a number"));
     thread::spawn(|| {
         io::stdin().lock().lines().for_each(drop);
         std::process::exit(0);

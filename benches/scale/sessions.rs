@@ -116,7 +116,11 @@ impl Field {
             let (hub, peers, plan) = (self.hub.clone(), self.peers, self.plan);
             self.runtime.spawn(async move {
                 let opener = Opener { hub, peers, plan, began };
-                if is_websocket { opener.websockets(range).await } else { opener.streams(range).await }
+                if is_websocket {
+                    opener.websockets(range).await
+                } else {
+                    opener.streams(range).await
+                }
             });
             self.told.recv_timeout(PATIENCE + heartbeat.unwrap_or_default()).expect("all open");
             resident_at.push(resident());
@@ -293,7 +297,12 @@ impl Opener {
             let request = request.subscribe(&*self.topic(nth));
             let (_, session) = driver::open(request).expect("valid");
             let wire = Wire::new(self.peers);
-            tokio::spawn(driver::Connection::<_, driver::BoxHandler>::new(wire, &[], session, None));
+            tokio::spawn(driver::Connection::<_, driver::BoxHandler>::new(
+                wire,
+                &[],
+                session,
+                None,
+            ));
         }
     }
 
@@ -304,7 +313,8 @@ impl Opener {
         }
         match self.plan.heartbeat {
             Some(period) => {
-                sleep_until(self.began + period.mul_f64(nth as f64 / self.plan.sessions as f64)).await;
+                sleep_until(self.began + period.mul_f64(nth as f64 / self.plan.sessions as f64))
+                    .await;
             }
             None => sleep(Duration::ZERO).await,
         }

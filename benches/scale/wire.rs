@@ -75,10 +75,10 @@ impl Peers {
         self.heartbeats.load(Ordering::Relaxed)
     }
 
-    /// Answers each ping at its time.
+    /// Answers each ping after one to two times as long as a round trip takes.
     pub(crate) async fn answer(&self) {
         loop {
-            tokio::time::sleep(ROUND_TRIP / 10).await;
+            tokio::time::sleep(ROUND_TRIP).await;
             let now = self.millis();
             loop {
                 let mut pinged = self.lock();
