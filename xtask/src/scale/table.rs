@@ -59,7 +59,7 @@ fn sockets_row(row: &sockets::Measured) -> String {
 /// Name, digits behind the point, value.
 type Row = (&'static str, usize, fn(&Sessions) -> f64);
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 21] = [
     ("event stream, B each", 0, |it| number(&it.many, "/sse_bytes")),
     ("WebSocket, B each", 0, |it| number(&it.many, "/websocket_bytes")),
     ("of that a bare task, B", 0, |it| number(&it.floor, "/bytes")),
@@ -72,10 +72,12 @@ const ROWS: [Row; 19] = [
     ("publish, subscribers of a topic", 0, |it| number(&it.many, "/publish/subscribers")),
     ("publish p50, µs", 1, |it| number(&it.many, "/publish/p50_us")),
     ("publish p99, µs", 1, |it| number(&it.many, "/publish/p99_us")),
+    ("the same, on a core", 1, |it| number(&it.many, "/publish/p99_cpu_us")),
     ("all on one topic: an event to all, ms", 1, |it| number(&it.one, "/wave/ms")),
     ("all on one topic: ns of a core per delivery", 0, |it| number(&it.one, CPU)),
     ("all on one topic: publish p50, µs", 1, |it| number(&it.one, "/publish/p50_us")),
     ("all on one topic: publish p99, µs", 1, |it| number(&it.one, "/publish/p99_us")),
+    ("the same, on a core", 1, |it| number(&it.one, "/publish/p99_cpu_us")),
     ("`stats()`, ms", 2, |it| number(&it.many, "/stats_ms")),
     ("`start_drain()`, ms", 1, |it| number(&it.many, "/drain/begin_ms")),
     ("draining, µs of a core each", 1, |it| number(&it.many, "/drain/cpu_us_each")),
