@@ -93,10 +93,11 @@ pub fn measure(
         thread::sleep(Duration::from_secs(options.idle));
         Ok(())
     })?;
-    let mut publisher = Publisher::connect(&server)?;
     let (mut waves, mut calls) = (Vec::new(), Vec::new());
     let publishing = cpu_of(&server, || {
         for event in 0..options.events {
+            // A connection for each: while a wave lasts, the server may close one that is idle.
+            let mut publisher = Publisher::connect(&server)?;
             let began = SystemTime::now();
             calls.push(publisher.publish()?);
             for clients in &clients {
@@ -110,7 +111,6 @@ pub fn measure(
     let mut waves: Vec<_> =
         waves.chunks(clients.len()).filter_map(|each| each.iter().max().copied()).collect();
     drop(clients);
-    drop(publisher);
     server.stop()?;
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     Ok(Measured {
@@ -209,7 +209,7 @@ impl Drop for Clients {
     }
 }
 
-/// Who publishes, over one connection.
+/// Who publishes.
 struct Publisher(TcpStream);
 
 impl Publisher {
