@@ -12,8 +12,9 @@ const HEIGHT: f64 = 330.0;
 /// Around a panel's axes: left, top, right, bottom.
 const MARGIN: (f64, f64, f64, f64) = (64.0, 40.0, 24.0, 84.0);
 
-/// Distinct also for who does not see some colours, and in grey.
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#444444"];
+/// Distinct also for who does not see some colours, and in grey: of sessions, and of adapters' sockets.
+const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
+const SOCKETS: [&str; 3] = ["#cc79a7", "#e69f00", "#444444"];
 
 pub fn svg(measured: &Measured) -> String {
     let panels = panels(measured);
@@ -69,7 +70,7 @@ fn panels(measured: &Measured) -> [Panel; 4] {
             title: "an event to all, ms",
             series: with(
                 vec![
-                    line("one event of each topic", &|it| number(&it.many, "/wave/ms")),
+                    line("one of each topic", &|it| number(&it.many, "/wave/ms")),
                     line("all on one topic", &|it| number(&it.one, "/wave/ms")),
                 ],
                 sockets(&|it| it.wave_ms),
@@ -83,11 +84,11 @@ fn panels(measured: &Measured) -> [Panel; 4] {
             ),
         },
         Panel {
-            title: "a call of publish, p99, µs (sockets: POST)",
+            title: "publish, p99, µs of a core (sockets: POST, by the clock)",
             series: with(
                 vec![
-                    line("many topics", &|it| number(&it.many, "/publish/p99_us")),
-                    line("all on one topic", &|it| number(&it.one, "/publish/p99_us")),
+                    line("many topics", &|it| number(&it.many, "/publish/p99_cpu_us")),
+                    line("all on one topic", &|it| number(&it.one, "/publish/p99_cpu_us")),
                 ],
                 sockets(&|it| it.publish_p99_us),
             ),
@@ -133,7 +134,11 @@ impl Panel {
                 label(value)
             );
         }
-        for (nth, ((name, points), colour)) in self.series.iter().zip(COLOURS).enumerate() {
+        let (mut sessions, mut sockets) = (COLOURS.iter(), SOCKETS.iter());
+        for (nth, (name, points)) in self.series.iter().enumerate() {
+            let is_of_sockets = name.starts_with("sockets");
+            let colours = if is_of_sockets { &mut sockets } else { &mut sessions };
+            let Some(colour) = colours.next() else { continue };
             let seen = points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0);
             let at: Vec<_> = seen.map(|(px, py)| (x.at(*px), y.at(*py))).collect();
             let path: Vec<_> = at.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
