@@ -14,8 +14,8 @@ fn what_a_connection_has_does_not_grow() {
     let sizes = [
         ("a WebSocket's body", size_of::<ByteStream<Payload, LocalBoxHandler>>(), 48),
         ("an event stream's body", size_of::<Body>(), 8),
-        ("an attached socket", of(|it: Attached<Transport>| it.stream("a")), 2824),
-        ("the same with a handler", of(|it: Attached<Transport>| it.run_local(ignore)), 2808),
+        ("an attached socket", of(|it: Attached<Transport>| it.stream("a")), 1104),
+        ("the same with a handler", of(|it: Attached<Transport>| it.run_local(ignore)), 1104),
     ];
     for (what, is, most) in sizes {
         assert!(is <= most, "{what} takes {is} bytes, and should take no more than {most}");
