@@ -46,6 +46,8 @@ pub(crate) struct Clients {
     reading: usize,
     progress: Progress,
     allowed: u64,
+    /// When something came that was waited for.
+    moved: Instant,
 }
 
 struct Connection {
@@ -107,6 +109,7 @@ impl Clients {
             reading: room,
             progress: Progress::new(room),
             allowed: 0,
+            moved: Instant::now(),
         }
     }
 
@@ -185,12 +188,30 @@ impl Clients {
         Connection { socket, wire: Wire::new(self.transport), received: 0 }
     }
 
+    /// Heartbeats are nothing that anybody waits for.
+    fn assert_moves(&self) {
+        if self.moved.elapsed() < PATIENCE {
+            return;
+        }
+        let least = self.progress.least;
+        let behind = self.connections.iter().enumerate();
+        let behind = behind.filter(|(_, it)| !it.wire.is_open() || it.received == least);
+        let behind: Vec<_> = behind.map(|(nth, it)| (nth, it.wire.is_open())).collect();
+        panic!(
+            "{} of {} clients wait for message {} of {}, for {PATIENCE:?}: {:?}",
+            behind.len(),
+            self.connections.len(),
+            least + 1,
+            self.allowed,
+            &behind[..behind.len().min(8)]
+        );
+    }
+
     /// Reads from whoever has something, or waits that long for it.
     fn turn(&mut self, wait: Duration, note: &mut impl FnMut(&Reading<'_>)) {
         let timeout = Timespec::try_from(wait).expect("a short time");
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)).expect("events");
-        let is_over = self.events.is_empty() && wait == PATIENCE;
-        assert!(!is_over, "nothing has come for {PATIENCE:?}: messages are lost");
+        self.assert_moves();
         for event in self.events.drain(..) {
             let nth = event.data.u64() as usize;
             let connection = &mut self.connections[nth];
@@ -205,11 +226,13 @@ impl Clients {
             let seen = connection.wire.take(bytes);
             if connection.wire.is_open() && !was_open {
                 self.opened.push(nth);
+                self.moved = Instant::now();
             }
             for _ in 0..seen.pings {
                 connection.socket.write_all(&PONG).expect("room for a pong");
             }
             if seen.messages > 0 {
+                self.moved = Instant::now();
                 let before = connection.received;
                 connection.received += seen.messages;
                 assert!(connection.received <= self.allowed, "nobody published that");
