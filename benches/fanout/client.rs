@@ -13,8 +13,9 @@ use rustix::{
         epoll::{self, CreateFlags, EventData, EventFlags},
     },
     fd::OwnedFd,
+    io::Errno,
 };
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::{plan::Transport, server::Server, wire::Wire};
 
@@ -26,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Room for all that a socket has.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// The room of who reads no more.
-const STALLED_BYTES: usize = 4 * 1024;
 
 /// A pong with nothing in it: any frame tells that a client lives.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
@@ -168,8 +166,6 @@ impl Clients {
         for connection in &self.connections[..count] {
             epoll::delete(&self.epoll, &connection.socket).expect("it was there");
             self.progress.leave(connection.received);
-            let socket = SockRef::from(&connection.socket);
-            socket.set_recv_buffer_size(STALLED_BYTES).expect("a small buffer");
         }
         self.reading -= count;
     }
@@ -210,7 +206,11 @@ impl Clients {
     /// Reads from whoever has something, or waits that long for it.
     fn turn(&mut self, wait: Duration, note: &mut impl FnMut(&Reading<'_>)) {
         let timeout = Timespec::try_from(wait).expect("a short time");
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)).expect("events");
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            // Who looks at this process, or stops it for a while, interrupts it.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => panic!("no events: {error}"),
+        }
         self.assert_moves();
         for event in self.events.drain(..) {
             let nth = event.data.u64() as usize;
