@@ -2,8 +2,10 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
+use bytes::Bytes;
+
 use crate::{
-    log::{Entry, Log, Mark},
+    log::{Batch, Entry, Log, Mark},
     overflow::{Lag, LagLimit, Overflow, Verdict, judge},
     stats::SubscriptionCounts,
 };
@@ -108,26 +110,30 @@ impl Cursor {
         Self { next: Mark::default(), joined, trouble: Some(Box::new(trouble)) }
     }
 
-    /// The end of what has been taken, missed or conflated.
-    pub(crate) fn next(&self) -> Mark {
-        self.next
-    }
-
     /// Whether it has nothing to give until the log grows.
     pub(crate) fn is_at_end(&self, log: &Log) -> bool {
         self.next.index == log.head().index && self.trouble.is_none()
     }
 
-    /// Events between the cursor and the end of the log.
-    pub(crate) fn pending(&self, log: &Log) -> u64 {
-        let from = self.rest_of_snapshot().map_or(self.next.index, |_| self.joined.index);
-        log.head().index - from
+    /// Whether it lags, or has something to tell.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// The index from which on everything is pending.
+    pub(crate) fn live_from(&self) -> u64 {
+        self.rest_of_snapshot().map_or(self.next.index, |_| self.joined.index)
+    }
+
+    /// The index of the first entry that has to be in the ring.
+    pub(crate) fn needed_from(&self) -> u64 {
+        let unkeyed_from = self.pressure().map_or(0, |pressure| pressure.unkeyed_from.index);
+        self.next.index.max(unkeyed_from)
     }
 
     /// Whether an event that the cursor was to deliver has left the ring.
     pub(crate) fn has_fallen_off(&self, log: &Log) -> bool {
-        let unkeyed_from = self.pressure().map_or(0, |pressure| pressure.unkeyed_from.index);
-        self.next.index.max(unkeyed_from) < log.first_index()
+        self.needed_from() < log.first_index()
     }
 
     /// The totals at which the log has grown past what `limit` lets this cursor lag.
@@ -238,6 +244,36 @@ impl Cursor {
         counts.delivered += to - self.next.index;
         self.next = log.mark_at(to)?;
         Some(log.get(to.checked_sub(1)?)?.position().sequence())
+    }
+
+    /// Takes what is pending out of a batch that ends where the log does, if it is there, no more than
+    /// `max` bytes, and nothing that `policy` has to do with.
+    pub(crate) fn take_batch(
+        &mut self,
+        batch: &Batch,
+        max: usize,
+        policy: &Policy,
+        now: Instant,
+        counts: &mut SubscriptionCounts,
+    ) -> Option<Bytes> {
+        if self.trouble.is_some() {
+            return None;
+        }
+        let bytes = batch.rest(self.next.index).filter(|bytes| bytes.len() <= max)?;
+        let (base, end) = (self.lag_base(), batch.end_mark());
+        let lag = Lag {
+            events: end.index.saturating_sub(base.index),
+            bytes: end.bytes.saturating_sub(base.bytes),
+            // Of the batch's first, so at least that of the first which is pending.
+            age: now.saturating_duration_since(batch.since()),
+            evicted: false,
+        };
+        if judge(policy.overflow, &lag, &policy.limit) != Verdict::Deliver {
+            return None;
+        }
+        counts.delivered += end.index - self.next.index;
+        self.next = end;
+        Some(bytes)
     }
 
     /// `entry`, which was kept by its key, has been taken. Returns its sequence.

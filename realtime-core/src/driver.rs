@@ -50,6 +50,11 @@ pub(crate) fn now() -> Instant {
 #[derive(Debug, Default)]
 struct Timer {
     sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// For whom it rings, by the waker's address: it lies with the timer, and as long as it does the
+    /// address is nobody else's. 0 for nobody.
+    rings_for: usize,
+    /// When it rings.
+    deadline: Option<Instant>,
 }
 
 impl Timer {
@@ -59,19 +64,35 @@ impl Timer {
         self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() <= deadline)
     }
 
+    /// Whether it is set and is to ring at `deadline`, whoever it rings for.
+    fn is_set_to(&self, deadline: Instant) -> bool {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        self.sleep.as_ref().is_some_and(|it| !it.is_elapsed() && it.deadline() == deadline)
+    }
+
     /// Ready when `deadline` has passed; otherwise the task is woken then.
     #[expect(clippy::disallowed_methods, reason = "the one place where core waits for time")]
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {
         if deadline <= now {
             return Poll::Ready(());
         }
+        let address = cx.waker().data() as usize;
+        // Tokio rings no earlier than at the deadline, so until then it has kept the waker.
+        if self.deadline == Some(deadline) && self.rings_for == address && address != 0 {
+            return Poll::Pending;
+        }
+        (self.deadline, self.rings_for) = (Some(deadline), address);
         let deadline = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
         // The clock may have passed the deadline since `now` was read.
-        sleep.as_mut().poll(cx)
+        let polled = sleep.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.rings_for = 0;
+        }
+        polled
     }
 }
 

@@ -6,12 +6,10 @@ use std::{
     time::Instant,
 };
 
-use slab::Slab;
-
 use crate::{
     cursor::Cursor,
     event::Event,
-    log::{Log, LogMemory, Mark, Retention},
+    log::{Log, LogMemory, Newest, Retention},
     position::Position,
     sync::{
         Mutex, MutexGuard,
@@ -20,14 +18,26 @@ use crate::{
     topic::TopicName,
 };
 
+mod membership;
+mod parking;
+mod relay;
+mod shard;
 mod wakeups;
 
+pub(crate) use membership::{Membership, Waiting};
+use parking::Parking;
+pub(crate) use relay::Relay;
+use shard::{Member, Past};
 pub use wakeups::Wakeups;
 
-/// A topic: its log and its subscribers' cursors under one mutex.
+/// How many subscribers a publisher wakes itself; see [`Relay`].
+const WOKEN_AT_ONCE: usize = 64;
+
+/// A topic: its log under one mutex, its subscribers under others, and what most of them read next
+/// under none.
 ///
-/// A std mutex, since it is held for a few instructions and never across an await, and no waker and
-/// no user code runs under it.
+/// Std mutexes, since they are held for a few instructions and never across an await, and no waker and
+/// no user code runs under them. The log's is taken before a subscriber's.
 #[derive(Debug)]
 pub(crate) struct Fanout {
     topic: TopicName,
@@ -39,24 +49,21 @@ pub(crate) struct Fanout {
     /// Which topic of its table it is, in the order in which they were made.
     number: u64,
     state: Mutex<State>,
+    newest: Arc<Newest>,
+    parking: Parking,
+    relay: Relay,
+    /// Whether the relay has it.
+    is_relayed: AtomicBool,
 }
 
 /// What a topic's mutex guards.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) log: Log,
-    slots: Slab<Slot>,
+    /// Subscribers.
+    members: usize,
     /// In how many inboxes of patterns it waits.
     waiting: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    cursor: Cursor,
-    parked: Option<Waker>,
-    wake_past: Mark,
-    /// Whether the topic is kept for this subscriber: it asked for this one, not by a pattern.
-    pinned: bool,
 }
 
 impl Fanout {
@@ -66,16 +73,18 @@ impl Fanout {
         evicted_through: u64,
         number: u64,
         memory: &LogMemory,
+        relay: &Relay,
     ) -> Self {
+        let log = Log::new(topic.clone(), retention, evicted_through, memory);
         Self {
             last_sequence: AtomicU64::new(evicted_through),
             retired: AtomicBool::new(false),
             number,
-            state: Mutex::new(State {
-                log: Log::new(topic.clone(), retention, evicted_through, memory),
-                slots: Slab::new(),
-                waiting: 0,
-            }),
+            newest: Arc::clone(log.newest()),
+            state: Mutex::new(State { log, members: 0, waiting: 0 }),
+            parking: Parking::default(),
+            relay: relay.clone(),
+            is_relayed: AtomicBool::new(false),
             topic,
         }
     }
@@ -98,37 +107,26 @@ impl Fanout {
     /// `visible` is moved to the event's sequence before the lock is released, so that whoever
     /// finds the entry under this lock also finds it visible.
     pub(crate) fn append(
-        &self,
+        self: &Arc<Self>,
         position: Position,
         event: Event,
         visible: &AtomicU64,
         now: Instant,
     ) -> Wakeups {
         let mut state = self.lock();
-        let state = &mut *state;
         state.log.append(position, event, now);
         self.last_sequence.store(position.sequence(), Ordering::Release);
         visible.store(position.sequence(), Ordering::Release);
-        let head = state.log.head();
-        let passed =
-            |slot: &Slot| head.index > slot.wake_past.index || head.bytes > slot.wake_past.bytes;
-        let mut wakers = Vec::with_capacity(state.slots.len());
-        for (_, slot) in &mut state.slots {
-            if passed(slot) || slot.cursor.has_fallen_off(&state.log) {
-                wakers.extend(slot.parked.take());
-            }
-        }
-        Wakeups::new(wakers)
+        Wakeups::new(self.note(state, true))
     }
 
     /// Lets go of events past their age at `now`. Returns whether nothing is left, not even by key, and
     /// no subscriber asked for this topic, and whom to wake.
-    pub(crate) fn expire(&self, now: Instant) -> (bool, Vec<Waker>) {
+    pub(crate) fn expire(self: &Arc<Self>, now: Instant) -> (bool, Vec<Waker>) {
         let mut state = self.lock();
-        let State { log, slots, .. } = &mut *state;
-        log.expire(now);
-        let is_over = log.is_blank() && slots.iter().all(|(_, slot)| !slot.pinned);
-        (is_over, fallen_off(slots, log))
+        state.log.expire(now);
+        let is_over = state.log.is_blank() && !self.parking.any(|member| member.is_pinned);
+        (is_over, self.note(state, false))
     }
 
     /// Bytes that its log takes.
@@ -143,10 +141,10 @@ impl Fanout {
 
     /// Lets go of its oldest events, until its log takes `bytes` less or holds none. Returns how many
     /// went, and whom to wake.
-    pub(crate) fn shrink_by(&self, bytes: u64) -> (u64, Vec<Waker>) {
+    pub(crate) fn shrink_by(self: &Arc<Self>, bytes: u64) -> (u64, Vec<Waker>) {
         let mut state = self.lock();
-        let State { log, slots, .. } = &mut *state;
-        (log.shrink_by(bytes), fallen_off(slots, log))
+        let gone = state.log.shrink_by(bytes);
+        (gone, self.note(state, false))
     }
 
     /// Looks at the topic under its lock.
@@ -154,19 +152,20 @@ impl Fanout {
         look(&mut self.lock())
     }
 
-    /// Adds a subscriber whose cursor `place` makes, and tells whether nobody wanted the topic before.
-    /// The topic is kept for it if it is `pinned`.
+    /// Adds a subscriber with the cursor that `place` makes, and tells whether nobody wanted the topic
+    /// before. The topic is kept for it if it is `pinned`.
     pub(crate) fn join(
         self: &Arc<Self>,
         pinned: bool,
         place: impl FnOnce(&mut Log) -> Cursor,
-    ) -> (Membership, bool) {
+    ) -> (Membership, Cursor, bool) {
         let mut state = self.lock();
         let cursor = place(&mut state.log);
-        let slot = Slot { cursor, parked: None, wake_past: Mark::default(), pinned };
+        let member = Member::new(&cursor, pinned);
         let is_first = !state.is_wanted();
-        let slot = state.slots.insert(slot);
-        (Membership { fanout: Arc::clone(self), slot }, is_first)
+        let place = self.parking.insert(member, state.members);
+        state.members += 1;
+        (Membership::new(Arc::clone(self), place), cursor, is_first)
     }
 
     /// Has the topic wait in an inbox, and tells whether nobody wanted it before.
@@ -174,7 +173,7 @@ impl Fanout {
         let mut state = self.lock();
         let is_first = !state.is_wanted();
         state.waiting += 1;
-        (Waiting { fanout: Arc::clone(self) }, is_first)
+        (Waiting::new(Arc::clone(self)), is_first)
     }
 
     /// Retires the topic if `is_over` says so of its log, nobody holds it but its subscribers,
@@ -188,11 +187,11 @@ impl Fanout {
         is_over: impl FnOnce(&mut Log) -> bool,
     ) -> Option<Vec<Waker>> {
         let mut state = self.lock();
-        let State { log, slots, waiting } = &mut *state;
-        let is_held = Arc::strong_count(self) > held + slots.len() + *waiting;
+        let State { log, members, waiting } = &mut *state;
+        let is_held = Arc::strong_count(self) > held + *members + *waiting;
         let is_to_wait = *waiting > 0 && log.head().index > 0;
-        let waited_for = |slot: &Slot| slot.pinned || !slot.cursor.is_at_end(log);
-        let is_wanted = is_to_wait || slots.iter().any(|(_, slot)| waited_for(slot));
+        let waited_for = |member: &Member| member.is_pinned || !member.is_at_end(log);
+        let is_wanted = is_to_wait || self.parking.any(waited_for);
         if is_held || is_wanted || !is_over(log) {
             return None;
         }
@@ -200,7 +199,8 @@ impl Fanout {
         // What it holds by key nobody can read any more. It would take memory that is not in the table,
         // where room is made, until the last subscriber looks.
         log.clear();
-        Some(slots.iter_mut().filter_map(|(_, slot)| slot.parked.take()).collect())
+        drop(state);
+        Some(self.parking.take_all())
     }
 
     /// Whether it has left the table. Then its subscribers have taken everything, and what is
@@ -211,7 +211,7 @@ impl Fanout {
 
     /// Subscribers.
     pub(crate) fn members(&self) -> usize {
-        self.lock().slots.len()
+        self.lock().members
     }
 
     /// Whether it has subscribers, or waits for some to take it in.
@@ -222,14 +222,41 @@ impl Fanout {
     /// Room for subscribers.
     #[cfg(test)]
     pub(crate) fn slots_capacity(&self) -> usize {
-        self.lock().slots.capacity()
+        self.parking.capacity()
     }
 
     /// Bytes retained, and the lag of the slowest subscriber in events.
     pub(crate) fn gauge(&self) -> (u64, u64) {
         let state = self.lock();
-        let lag = state.slots.iter().map(|(_, slot)| slot.cursor.pending(&state.log)).max();
-        (state.log.retained_bytes(), lag.unwrap_or(0))
+        let lag = self.parking.max(|member| member.pending(&state.log));
+        (state.log.retained_bytes(), lag)
+    }
+
+    /// Takes at most `max` of those who are to be woken and were left. Called by the relay, which does
+    /// not have it any more.
+    fn take_due(self: &Arc<Self>, max: usize, wakers: &mut Vec<Waker>) {
+        self.is_relayed.store(false, Ordering::Release);
+        if self.parking.take_due(max, wakers) {
+            self.leave_to_relay();
+        }
+    }
+
+    fn leave_to_relay(self: &Arc<Self>) {
+        if !self.is_relayed.swap(true, Ordering::AcqRel) {
+            self.relay.add(self);
+        }
+    }
+
+    /// Tells those who wait how the log is now, which no longer needs to be locked; `has_grown` when
+    /// there is a new event. Returns whom to wake at once.
+    fn note(self: &Arc<Self>, state: MutexGuard<'_, State>, has_grown: bool) -> Vec<Waker> {
+        let log = (state.log.head(), state.log.first_index());
+        let mut wakers = Vec::with_capacity(state.members.min(WOKEN_AT_ONCE));
+        drop(state);
+        if self.parking.note(has_grown, log, WOKEN_AT_ONCE, &mut wakers) {
+            self.leave_to_relay();
+        }
+        wakers
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -239,14 +266,8 @@ impl Fanout {
 
 impl State {
     fn is_wanted(&self) -> bool {
-        self.waiting > 0 || !self.slots.is_empty()
+        self.waiting > 0 || self.members > 0
     }
-}
-
-/// Those that are parked and whose next event the log has let go of.
-fn fallen_off(slots: &mut Slab<Slot>, log: &Log) -> Vec<Waker> {
-    let fallen = slots.iter_mut().filter(|(_, slot)| slot.cursor.has_fallen_off(log));
-    fallen.filter_map(|(_, slot)| slot.parked.take()).collect()
 }
 
 /// Locks a mutex whose data no panic can leave half-changed: nothing that may panic on outside data
@@ -272,87 +293,4 @@ pub(crate) fn keep(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
         return None;
     }
     slot.replace(waker.clone())
-}
-
-/// A subscriber's place among a topic's members; it leaves when dropped.
-#[derive(Debug)]
-pub(crate) struct Membership {
-    fanout: Arc<Fanout>,
-    slot: usize,
-}
-
-impl Membership {
-    pub(crate) fn fanout(&self) -> &Arc<Fanout> {
-        &self.fanout
-    }
-
-    /// Sets whether the topic is kept for this member.
-    pub(crate) fn pin(&self, pinned: bool) {
-        if let Some(slot) = self.fanout.lock().slots.get_mut(self.slot) {
-            slot.pinned = pinned;
-        }
-    }
-
-    /// Looks at the log and at this member's cursor under the topic's lock.
-    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Log, &mut Cursor) -> R) -> R {
-        let mut state = self.fanout.lock();
-        let State { log, slots, .. } = &mut *state;
-        look(log, &mut slots[self.slot].cursor)
-    }
-
-    /// Wakes `waker` once the log has grown past the mark that `wake_past` makes, or has let go of this
-    /// member's next event, unless it has already: then it returns false and nothing is parked.
-    pub(crate) fn park(
-        &self,
-        waker: &Waker,
-        wake_past: impl FnOnce(&Log, &Cursor) -> Mark,
-    ) -> bool {
-        let mut state = self.fanout.lock();
-        let State { log, slots, .. } = &mut *state;
-        let slot = &mut slots[self.slot];
-        let past = wake_past(log, &slot.cursor);
-        let head = log.head();
-        let has_grown = head.index > past.index || head.bytes > past.bytes;
-        if has_grown || slot.cursor.has_fallen_off(log) {
-            return false;
-        }
-        slot.wake_past = past;
-        let before = keep(&mut slot.parked, waker);
-        drop(state);
-        drop(before);
-        true
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        let slot = {
-            let mut state = self.fanout.lock();
-            let slot = state.slots.try_remove(self.slot);
-            if state.slots.is_empty() {
-                state.slots.shrink_to_fit();
-            }
-            slot
-        };
-        drop(slot);
-    }
-}
-
-/// A topic in an inbox, until it is dropped: what is published to it keeps it in the table, so that
-/// whoever takes it in can join it from its first event on.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    fanout: Arc<Fanout>,
-}
-
-impl Waiting {
-    pub(crate) fn fanout(&self) -> &Arc<Fanout> {
-        &self.fanout
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.fanout.lock().waiting -= 1;
-    }
 }

@@ -10,7 +10,7 @@ use crate::{
     client_ip::ClientIp,
     config::Config,
     event::Event,
-    fanout::{Fanout, Wakeups, lock},
+    fanout::{Fanout, Relay, Wakeups, lock},
     limits::Transport,
     log::LogMemory,
     pattern::{Place, TopicPattern},
@@ -68,6 +68,7 @@ struct Inner {
     table: Table,
     budget: Budget,
     reaper: Reaper,
+    relay: Relay,
     /// The newest position delivered; held while an event is appended, which makes everything up to
     /// `visible` complete.
     head: Mutex<Option<Position>>,
@@ -105,6 +106,7 @@ impl Hub {
         if self.permits().draining().is_over() {
             return Publish::refused(PublishError::Drained);
         }
+        self.wake_some();
         let (size, max) = (event.size(), self.config().limits.event_bytes);
         if size > max {
             return Publish::refused(PublishError::TooLarge { size, max });
@@ -176,9 +178,15 @@ impl Hub {
 
     pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {
         let counters = Arc::<Counters>::default();
-        let memory = LogMemory::default();
+        let (memory, relay) = (LogMemory::default(), Relay::default());
         let inner = Arc::new(Inner {
-            table: Table::new(config.limits.topics, config.retention, memory.clone()),
+            table: Table::new(
+                config.limits.topics,
+                config.retention,
+                memory.clone(),
+                relay.clone(),
+            ),
+            relay,
             budget: Budget::new(memory, config.limits.log_bytes),
             reaper: Reaper::new(config.retention.age),
             config,
@@ -206,10 +214,18 @@ impl Hub {
         &self.inner.counters
     }
 
+    /// Wakes some of those whom publishers have left to be woken; see [`Relay`].
+    ///
+    /// To be called where no lock of the hub's is held, by all who use it: the hub has no task.
+    pub(crate) fn wake_some(&self) {
+        self.inner.relay.wake_some();
+    }
+
     /// Reaps topics that nobody uses any more and keeps the logs within their memory, if that is due.
     ///
     /// To be called where no lock of the hub's is held, by all who use it: the hub has no task.
     pub(crate) fn upkeep(&self, now: Instant) {
+        self.wake_some();
         if self.inner.wants_upkeep(now) {
             self.inner.upkeep(now);
         }

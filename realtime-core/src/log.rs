@@ -10,15 +10,17 @@ use bytes::Bytes;
 
 use crate::{event::Event, position::Position, topic::TopicName};
 
+mod batch;
 mod keys;
 mod memory;
 mod wire;
 
+pub(crate) use batch::Batch;
 use keys::KeyIndex;
 pub(crate) use memory::LogMemory;
 use memory::{ENTRY_BYTES, KEY_BYTES, Share};
 use wire::WireCache;
-pub(crate) use wire::{WIRE_FORMATS, WireFormat};
+pub(crate) use wire::{Newest, WIRE_FORMATS, WireFormat};
 
 /// How much of a topic's past is kept for replay and for slow subscribers.
 ///
@@ -208,7 +210,7 @@ impl Log {
 
     /// Lets go of what is encoded, which can be made anew.
     pub(crate) fn forget_encoded(&mut self) {
-        self.wire = WireCache::default();
+        self.wire.clear();
         self.settle();
     }
 
@@ -337,13 +339,19 @@ impl Log {
         if let Some(found) = self.wire.get(format, &range, max) {
             return found;
         }
-        let first = self.first_index();
+        let (first, end) = (self.first_index(), range.end);
         let entry = |index: u64| -> Option<&Entry> {
             self.ring.get((index - first) as usize).map(|entry| &**entry)
         };
-        let made = self.wire.encode(format, range, max, entry, self.retention.bytes as usize);
+        let (head, budget) = (self.head.index, self.retention.bytes as usize);
+        let made = self.wire.encode(format, range, max, entry, head, budget);
         self.settle();
-        made
+        made.unwrap_or((Bytes::new(), end))
+    }
+
+    /// Whoever has this looks for encoded entries without the log's lock.
+    pub(crate) fn newest(&self) -> &Arc<Newest> {
+        self.wire.newest()
     }
 
     /// Events in the ring and kept by key.

@@ -15,7 +15,7 @@ use crate::{
     drain::{Leave, jittered},
     hub::Hub,
     lifetime::{Lifetime, later},
-    log::{Entry, Log},
+    log::{Entry, Log, WireFormat},
     permits::{Principal, PrincipalEnd},
     stats::add,
     subscription::{Delivery, Subscription, Take},
@@ -204,6 +204,14 @@ impl TakeBlocks {
 }
 
 impl Take for TakeBlocks {
+    fn wire(&self) -> Option<(&'static dyn WireFormat, usize)> {
+        Some((encode::blocks(self.binary), CHUNK_BYTES.saturating_sub(self.length)))
+    }
+
+    fn encoded(&mut self, bytes: Bytes) {
+        self.push(bytes);
+    }
+
     fn run(&mut self, log: &mut Log, run: std::ops::Range<u64>) -> u64 {
         let room = CHUNK_BYTES.saturating_sub(self.length);
         let (bytes, end) = log.encoded(encode::blocks(self.binary), run, room);
@@ -213,7 +221,7 @@ impl Take for TakeBlocks {
 
     fn kept(&mut self, entry: &Arc<Entry>) {
         let mut block = Vec::new();
-        crate::log::WireFormat::encode(encode::blocks(self.binary), entry, &mut block);
+        encode::blocks(self.binary).encode(entry, &mut block);
         self.push(block.into());
     }
 

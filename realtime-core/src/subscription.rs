@@ -6,12 +6,14 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
+
 use crate::{
     cursor::{Cursor, Found, Missed, Policy, Prepared},
     fanout::Membership,
     hub::Hub,
-    log::{Entry, Log, Mark},
-    overflow::{LagLimit, Overflow},
+    log::{Entry, Log, WireFormat},
+    overflow::{Lag, LagLimit, Overflow},
     position::LastEventId,
     stats::{SubscriptionCounts, add},
     topic::TopicName,
@@ -49,6 +51,9 @@ pub struct Subscription {
     ended: bool,
     /// Whether the hub counts it.
     is_counted: bool,
+    /// For whom it has parked on all its topics since it last looked, by the waker's address: it lies with
+    /// the topics, and as long as it does the address is nobody else's. 0 for nobody.
+    parked_for: usize,
     /// What only few need, boxed because there are many.
     extra: Option<Box<Extra>>,
 }
@@ -70,14 +75,22 @@ struct Extra {
 #[derive(Debug)]
 pub(crate) struct Joined {
     member: Membership,
+    cursor: Cursor,
     /// The topic's newest sequence at which the cursor had nothing pending.
     quiet_at: u64,
     /// Whether it was added by its name; else by a pattern.
     named: bool,
 }
 
-/// Takes what a subscription has; the three calls run under the topic's lock.
+/// Takes what a subscription has; `run` and `kept` are called under the topic's lock.
 pub(crate) trait Take {
+    /// The format in which it takes events, and room for how many bytes it has; nothing if it takes them
+    /// as they are.
+    fn wire(&self) -> Option<(&'static dyn WireFormat, usize)> {
+        None
+    }
+    /// Takes encoded events of that format, which fit.
+    fn encoded(&mut self, _bytes: Bytes) {}
     /// Takes some of the run's first entries, at least one, and returns the index after the last.
     fn run(&mut self, log: &mut Log, run: std::ops::Range<u64>) -> u64;
     /// Takes an entry that is no longer in the ring.
@@ -101,6 +114,7 @@ impl Subscription {
             reset: None,
             ended: false,
             is_counted: false,
+            parked_for: 0,
             extra: None,
         }
     }
@@ -196,14 +210,27 @@ impl Subscription {
         take: &mut dyn Take,
         now: Instant,
     ) -> Poll<()> {
+        self.hub.wake_some();
         loop {
-            if self.take_some(take, now) || self.has_ended() {
+            let took = self.take_some(take, now) || self.has_ended();
+            if took && (take.is_full() || self.has_ended()) {
+                self.leave_word();
                 return Poll::Ready(());
             }
-            if self.park(cx, |_, cursor| cursor.next()) {
-                return Poll::Pending;
+            // Also when it took something, so that nobody has to ask again only for this.
+            if self.park(cx) {
+                return if took { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if took {
+                self.leave_word();
+                return Poll::Ready(());
             }
         }
+    }
+
+    /// Whether nothing is left that can be taken, and the task is woken when there is.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked_for != 0
     }
 
     /// Arranges to be woken when the subscription is to end, by [`Overflow::Disconnect`] or by its
@@ -214,6 +241,7 @@ impl Subscription {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Poll<Disconnected> {
+        self.hub.wake_some();
         let limit = self.policy.limit;
         loop {
             let visible = self.hub.visible();
@@ -222,14 +250,12 @@ impl Subscription {
                 return Poll::Ready(ending.clone());
             }
             let is_parked = if self.policy.overflow == Overflow::Disconnect {
-                let due = self.topics.iter().find_map(|topic| {
-                    let policy = &self.policy;
-                    topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now))
-                });
-                if let Some(lag) = due {
+                if let Some(lag) = self.overdue(visible, now) {
                     return Poll::Ready(Disconnected::Lagged(lag));
                 }
-                self.park(cx, |log, cursor| cursor.limit_mark(log, &limit))
+                let past = |log: &Log, cursor: &Cursor| cursor.limit_mark(log, &limit);
+                let parks = |topic: &Joined| topic.member.park_far(&topic.cursor, cx.waker(), past);
+                self.topics.iter().all(parks) && self.park_inbox(cx.waker())
             } else {
                 self.park_inbox(cx.waker())
             };
@@ -241,14 +267,17 @@ impl Subscription {
 
     /// Whether it is to be cut for its lag, by [`Overflow::Disconnect`].
     pub(crate) fn is_lagging(&self, now: Instant) -> bool {
-        let visible = self.hub.visible();
         self.policy.overflow == Overflow::Disconnect
-            && self.topics.iter().any(|topic| {
-                let policy = &self.policy;
-                let lag =
-                    topic.member.with(|log, cursor| cursor.overflow(log, visible, policy, now));
-                lag.is_some()
-            })
+            && self.overdue(self.hub.visible(), now).is_some()
+    }
+
+    /// How a topic lags for which it is to be cut.
+    fn overdue(&self, visible: u64, now: Instant) -> Option<Lag> {
+        let lag = |topic: &Joined| {
+            let fanout = topic.member.fanout();
+            fanout.with(|state| topic.cursor.overflow(&state.log, visible, &self.policy, now))
+        };
+        self.topics.iter().find_map(lag)
     }
 
     /// Takes until `take` is full or nothing is left; tells whether it took anything.
@@ -272,14 +301,12 @@ impl Subscription {
             self.end(ending, take);
         }
         while !take.is_full() && !self.has_ended() {
-            match self.earliest(visible, take, now) {
-                Step::Told => took = true,
+            match self.step(visible, take, now) {
+                Step::Took => took = true,
+                Step::Again => {}
                 Step::Nothing => {
                     self.taken = self.taken.max(visible);
                     break;
-                }
-                Step::Event { topic, until } => {
-                    took |= self.take_from(topic, until, take);
                 }
             }
         }
@@ -291,45 +318,109 @@ impl Subscription {
         took || self.has_ended()
     }
 
+    /// Takes what is next, of one topic: up to where another has its turn.
+    fn step(&mut self, visible: u64, take: &mut dyn Take, now: Instant) -> Step {
+        // Each is looked at after `visible` was read: what it has up to there is told by its sequence.
+        let mut active = self.topics.iter().enumerate().filter(|(_, topic)| !topic.is_quiet());
+        let Some((first, _)) = active.next() else { return Step::Nothing };
+        let is_alone = active.next().is_none();
+        // What has come has taken the waker.
+        self.parked_for = 0;
+        if !is_alone {
+            return match self.earliest(visible, now) {
+                Ok(Some((topic, until))) => self.take_from(topic, until, take),
+                Ok(None) => Step::Nothing,
+                Err(trouble) => self.tell(trouble, take),
+            };
+        }
+        if self.take_newest(first, visible, take, now) {
+            return Step::Took;
+        }
+        match self.prepare(first, visible, now) {
+            Ok(Some(_)) => self.take_from(first, visible, take),
+            Ok(None) => Step::Nothing,
+            Err(trouble) => self.tell(trouble, take),
+        }
+    }
+
+    /// Takes everything that a topic has where it lies encoded for all; the others have nothing.
+    fn take_newest(
+        &mut self,
+        topic: usize,
+        visible: u64,
+        take: &mut dyn Take,
+        now: Instant,
+    ) -> bool {
+        let Some((format, room)) = take.wire() else { return false };
+        let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
+        let (policy, counts) = (&self.policy, &mut self.counts);
+        let taken = member.with_newest(format, |batch| {
+            let last = batch.last_sequence();
+            let is_visible = last <= visible;
+            let take = || cursor.take_batch(batch, room, policy, now, counts);
+            Some((is_visible.then(take)??, last))
+        });
+        let Some((bytes, last)) = taken else { return false };
+        take.encoded(bytes);
+        *quiet_at = last;
+        self.taken = last;
+        true
+    }
+
     /// Finds the topic with the earliest event, and up to where it can be taken before another
-    /// topic's turn; tells what the cursors have to tell on the way.
-    fn earliest(&mut self, visible: u64, take: &mut dyn Take, now: Instant) -> Step {
+    /// topic's turn; or what a cursor has to tell before.
+    fn earliest(&mut self, visible: u64, now: Instant) -> Result<Option<(usize, u64)>, Trouble> {
         let mut earliest: Option<(usize, u64)> = None;
         let mut until = visible;
-        for (at, topic) in self.topics.iter_mut().enumerate() {
-            if topic.quiet_at == topic.member.fanout().last_sequence() {
+        for at in 0..self.topics.len() {
+            if self.topics[at].is_quiet() {
                 continue;
             }
-            let counts = &mut self.counts;
-            let policy = &self.policy;
-            let (prepared, last) = topic.member.with(|log, cursor| {
-                let prepared = cursor.prepare(log, visible, policy, now, counts);
-                (prepared, log.last_sequence())
-            });
-            match prepared {
-                Prepared::Idle if last <= visible => topic.quiet_at = last,
-                Prepared::Idle => {}
-                Prepared::Gap(missed) => {
-                    let topic = topic.member.fanout().topic().clone();
-                    let gap = self.gap(topic, missed);
-                    take.notice(Delivery::Gap(gap));
-                    return Step::Told;
+            let Some(sequence) = self.prepare(at, visible, now)? else { continue };
+            match earliest {
+                Some((_, first)) if first <= sequence => until = until.min(sequence - 1),
+                Some((_, first)) => {
+                    until = until.min(first - 1);
+                    earliest = Some((at, sequence));
                 }
-                Prepared::Disconnect(lag) => {
-                    self.end(Disconnected::Lagged(lag), take);
-                    return Step::Told;
-                }
-                Prepared::Event(sequence) => match earliest {
-                    Some((_, first)) if first <= sequence => until = until.min(sequence - 1),
-                    Some((_, first)) => {
-                        until = until.min(first - 1);
-                        earliest = Some((at, sequence));
-                    }
-                    None => earliest = Some((at, sequence)),
-                },
+                None => earliest = Some((at, sequence)),
             }
         }
-        earliest.map_or(Step::Nothing, |(topic, _)| Step::Event { topic, until })
+        Ok(earliest.map(|(topic, _)| (topic, until)))
+    }
+
+    /// Applies the policy to a topic, and says which sequence is next in it.
+    fn prepare(
+        &mut self,
+        topic: usize,
+        visible: u64,
+        now: Instant,
+    ) -> Result<Option<u64>, Trouble> {
+        let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
+        let (policy, counts) = (&self.policy, &mut self.counts);
+        let (prepared, last) = member
+            .with(|log| (cursor.prepare(log, visible, policy, now, counts), log.last_sequence()));
+        match prepared {
+            Prepared::Idle if last <= visible => {
+                *quiet_at = last;
+                Ok(None)
+            }
+            Prepared::Idle => Ok(None),
+            Prepared::Event(sequence) => Ok(Some(sequence)),
+            Prepared::Gap(missed) => Err(Trouble::Missed { topic, missed }),
+            Prepared::Disconnect(lag) => Err(Trouble::Lagged(lag)),
+        }
+    }
+
+    fn tell(&mut self, trouble: Trouble, take: &mut dyn Take) -> Step {
+        match trouble {
+            Trouble::Missed { topic, missed } => {
+                let topic = self.topics[topic].member.fanout().topic().clone();
+                take.notice(Delivery::Gap(self.gap(topic, missed)));
+            }
+            Trouble::Lagged(lag) => self.end(Disconnected::Lagged(lag), take),
+        }
+        Step::Took
     }
 
     fn end(&mut self, reason: Disconnected, take: &mut dyn Take) {
@@ -343,11 +434,10 @@ impl Subscription {
 
     /// Takes from one topic up to the sequence `until`; nothing when the log has meanwhile let go of
     /// what was to be taken.
-    fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) -> bool {
+    fn take_from(&mut self, topic: usize, until: u64, take: &mut dyn Take) -> Step {
+        let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let counts = &mut self.counts;
-        let topic = &mut self.topics[topic];
-        let quiet_at = &mut topic.quiet_at;
-        let taken = topic.member.with(|log, cursor| {
+        let taken = member.with(|log| {
             let mut taken = None;
             while !take.is_full() {
                 match cursor.find(log, until, counts) {
@@ -367,15 +457,30 @@ impl Subscription {
             }
             taken
         });
-        self.taken = taken.unwrap_or(self.taken);
-        taken.is_some()
+        let Some(taken) = taken else { return Step::Again };
+        self.taken = taken;
+        Step::Took
     }
 
-    /// Parks on every topic and the inbox; false when a topic has grown past its mark meanwhile, or
-    /// has come.
-    fn park(&self, cx: &Context<'_>, wake_past: impl Fn(&Log, &Cursor) -> Mark) -> bool {
-        self.topics.iter().all(|topic| topic.member.park(cx.waker(), &wake_past))
-            && self.park_inbox(cx.waker())
+    /// Parks on every topic and the inbox; false when a topic has an event meanwhile, or has come.
+    fn park(&mut self, cx: &Context<'_>) -> bool {
+        let waker = cx.waker();
+        let address = waker.data() as usize;
+        // Only a new event takes a waker away from a topic that is not followed by a pattern.
+        let is_there = self.parked_for == address && address != 0 && self.followed().is_none();
+        if is_there && self.topics.iter().all(Joined::is_quiet) {
+            return true;
+        }
+        let park = |topic: &Joined| topic.member.park(&topic.cursor, waker, topic.quiet_at);
+        let is_parked = self.topics.iter().all(park) && self.park_inbox(waker);
+        self.parked_for = if is_parked { address } else { 0 };
+        is_parked
+    }
+
+    /// Tells the topics where it has got to, though it does not wait for more.
+    fn leave_word(&mut self) {
+        self.parked_for = 0;
+        self.topics.iter().for_each(|topic| topic.member.reached(&topic.cursor));
     }
 
     fn gap(&self, topic: TopicName, missed: Missed) -> Gap {
@@ -404,14 +509,27 @@ impl Drop for Subscription {
     }
 }
 
-/// What comes next over all topics.
+/// What a look for what is next has led to.
 enum Step {
-    /// A notice has been taken.
-    Told,
+    /// Something has been taken, or told.
+    Took,
+    /// It has to be looked again.
+    Again,
     /// Nothing is pending.
     Nothing,
-    /// Events of a topic, up to the sequence `until`.
-    Event { topic: usize, until: u64 },
+}
+
+/// What a cursor has for its subscriber before any event.
+enum Trouble {
+    Missed { topic: usize, missed: Missed },
+    Lagged(Lag),
+}
+
+impl Joined {
+    /// Whether nothing has come since it had nothing pending.
+    fn is_quiet(&self) -> bool {
+        self.quiet_at == self.member.fanout().last_sequence()
+    }
 }
 
 #[cfg(test)]

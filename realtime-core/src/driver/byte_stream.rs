@@ -16,7 +16,6 @@ use super::{
     admit::Identifying,
     handler::Running,
     held::{Held, Holds},
-    now,
 };
 use crate::ws::{CloseCause, Session, Status};
 
@@ -97,9 +96,9 @@ where
         &mut self,
         cx: &mut Context<'_>,
         Driven { session, identifying, ending }: &mut Driven,
+        mut now: Instant,
     ) -> Poll<Option<Bytes>> {
         for _ in 0..ROUNDS_PER_POLL {
-            let now = now();
             session.handle_timeout(now);
             let wanted_input = session.wants_input();
             let input = self.poll_input(cx, session, now);
@@ -124,6 +123,7 @@ where
             if input.is_pending() && is_idle {
                 return Poll::Pending;
             }
+            now = super::now();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -214,6 +214,6 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Self { running, beside } = &mut *self;
-        running.poll(cx, |driven, cx, _| beside.poll(cx, driven))
+        running.poll(cx, |driven, cx, now| beside.poll(cx, driven, now))
     }
 }

@@ -84,7 +84,12 @@ where
             let wanted_input = self.session.wants_input();
             let read = self.poll_read(cx, now);
             self.handler.run(cx, &mut self.session, &mut self.identifying, now);
-            let wrote = self.poll_write(cx, now);
+            let mut wrote = self.poll_write(cx, now);
+            if wrote.is_ready() && read.is_pending() && self.session.is_at_rest() {
+                // That was all, mostly, and nobody else has anything to do.
+                self.poll_flush(cx);
+                wrote = Poll::Pending;
+            }
             if let Status::Ended { cause, linger } = self.session.status() {
                 return Poll::Ready((cause, linger));
             }
@@ -120,13 +125,7 @@ where
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let nothing = self.session.poll_transmit(cx, now).is_pending();
         if nothing || matches!(self.session.status(), Status::Ended { .. }) {
-            if self.needs_flush {
-                match Pin::new(&mut self.io).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.needs_flush = false,
-                    Poll::Ready(Err(_)) => self.session.receive_eof(),
-                    Poll::Pending => {}
-                }
-            }
+            self.poll_flush(cx);
             return Poll::Pending;
         }
         match write_chunks(Pin::new(&mut self.io), cx, &self.session) {
@@ -147,11 +146,27 @@ where
     }
 }
 
+impl<T: AsyncWrite + Unpin, H> Connection<T, H> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        if self.needs_flush {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(_)) => self.session.receive_eof(),
+                Poll::Pending => {}
+            }
+        }
+    }
+}
+
 fn write_chunks<T: AsyncWrite>(
     io: Pin<&mut T>,
     cx: &mut Context<'_>,
     session: &Session,
 ) -> Poll<io::Result<usize>> {
+    let mut chunks = session.chunks();
+    if let (Some(one), None) = (chunks.next(), chunks.next()) {
+        return io.poll_write(cx, one);
+    }
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
     let mut count = 0;
     let mut total = 0;
@@ -161,22 +176,18 @@ fn write_chunks<T: AsyncWrite>(
         total += chunk.len();
     }
     let slices = &slices[..count];
-    match slices {
-        [one] => io.poll_write(cx, one),
-        _ if total <= SCRATCH_BYTES
-            && (total / count.max(1) <= COPY_CHUNK_BYTES || !io.is_write_vectored()) =>
-        {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut end = 0;
-                for slice in slices {
-                    scratch[end..end + slice.len()].copy_from_slice(slice);
-                    end += slice.len();
-                }
-                io.poll_write(cx, &scratch[..end])
-            })
-        }
-        _ => io.poll_write_vectored(cx, slices),
+    let is_small = total / count.max(1) <= COPY_CHUNK_BYTES;
+    if total > SCRATCH_BYTES || (!is_small && io.is_write_vectored()) {
+        return io.poll_write_vectored(cx, slices);
     }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut end = 0;
+        for slice in slices {
+            scratch[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        io.poll_write(cx, &scratch[..end])
+    })
 }
 
 impl<T, H> Future for Connection<T, H>

@@ -49,6 +49,8 @@ struct State<T> {
     /// Not there while it is set, and once the handle is dropped: setting a timer may ring it at once,
     /// so that no lock may be held meanwhile.
     timer: Option<Timer>,
+    /// Whether the timer is set to when it is looked what the framework does.
+    is_look: bool,
     asking: Asking,
     /// It has been woken while it was polled, or while its timer was set.
     is_woken: bool,
@@ -76,6 +78,26 @@ enum Ring {
     By(Instant),
 }
 
+impl Ring {
+    fn time(self) -> Instant {
+        let (Self::At(time) | Self::By(time)) = self;
+        time
+    }
+}
+
+impl<T> State<T> {
+    /// Whether the timer is set so that nothing is to be done. What is to happen at a time is put off by
+    /// each event that is given: where it is set to an earlier one, it rings once too often in its time,
+    /// instead of being moved by all of them. But a look, which may be much earlier, is moved.
+    fn is_set(&self, timer: &Timer, ring: Ring) -> bool {
+        match ring {
+            Ring::By(by) => timer.is_set_before(by),
+            Ring::At(at) if self.is_look => timer.is_set_to(at),
+            Ring::At(at) => timer.is_set_before(at),
+        }
+    }
+}
+
 impl<T: Holds> Held<T> {
     /// # Panics
     /// Outside of a Tokio runtime with time.
@@ -86,6 +108,7 @@ impl<T: Holds> Held<T> {
             state: Mutex::new(State {
                 it: None,
                 timer: Some(Timer::default()),
+                is_look: false,
                 asking: Asking::Due { by },
                 is_woken: false,
                 is_dropped: false,
@@ -109,13 +132,14 @@ impl<T: Holds> Held<T> {
     ) -> Poll<Option<R>> {
         loop {
             let Some(mut it) = self.0.take() else { return Poll::Ready(None) };
-            match poll(&mut it, cx, now()) {
+            let now = now();
+            match poll(&mut it, cx, now) {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(given) => {
-                    self.0.gave(it);
+                    self.0.gave(it, now);
                     return Poll::Ready(given);
                 }
-                Poll::Pending if self.0.wait(it, cx).is_pending() => return Poll::Pending,
+                Poll::Pending if self.0.wait(it, cx, now).is_pending() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
@@ -130,27 +154,42 @@ impl<T: Holds> Inside<T> {
         state.it.take()
     }
 
-    fn gave(self: &Arc<Self>, it: Box<T>) {
-        let now = now();
+    fn gave(self: &Arc<Self>, it: Box<T>, now: Instant) {
         let by = later(now, self.stall_deadline);
-        let mut state = lock(&self.state);
-        state.it = Some(it);
-        state.asking = Asking::Due { by };
-        drop(state);
-        self.look_again(self.first_look(), by, now);
+        let soon = later(now, self.first_look());
+        if self.rest(it, Asking::Due { by }, None, Ring::By(soon), now).is_ready() {
+            self.look_again(self.first_look(), by, now);
+        }
     }
 
     /// Ready when it wants to be polled at once.
-    fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>) -> Poll<()> {
-        let now = now();
+    fn wait(self: &Arc<Self>, it: Box<T>, cx: &Context<'_>, now: Instant) -> Poll<()> {
         let deadline = it.deadline(now);
+        self.rest(it, Asking::Waits, Some(cx.waker()), Ring::At(deadline), now)
+    }
+
+    /// Puts it back and sets the timer. Ready when it has to be looked at.
+    fn rest(
+        self: &Arc<Self>,
+        it: Box<T>,
+        asking: Asking,
+        task: Option<&Waker>,
+        ring: Ring,
+        now: Instant,
+    ) -> Poll<()> {
         let mut state = lock(&self.state);
         state.it = Some(it);
-        state.asking = Asking::Waits;
-        let before = keep(&mut state.task, cx.waker());
+        state.asking = asking;
+        let before = task.and_then(|waker| keep(&mut state.task, waker));
+        let is_set = state.timer.as_ref().is_some_and(|timer| state.is_set(timer, ring));
+        let is_woken = is_set && std::mem::take(&mut state.is_woken);
         drop(state);
         drop(before);
-        self.set(Ring::At(deadline), now)
+        match is_set {
+            true if is_woken => Poll::Ready(()),
+            true => Poll::Pending,
+            false => self.set(ring, now),
+        }
     }
 
     /// When it is looked for the first time whether what has been given is taken. So late that a timer
@@ -186,15 +225,18 @@ impl<T: Holds> Inside<T> {
             state.is_woken = true;
             return Poll::Pending;
         };
+        let is_set = state.is_set(&timer, ring);
         drop(state);
-        let polled = match ring {
-            Ring::By(by) if timer.is_set_before(by) => Poll::Pending,
-            Ring::By(at) | Ring::At(at) => {
-                let waker = Waker::from(Arc::clone(self));
-                timer.poll(&mut Context::from_waker(&waker), at, now)
-            }
+        let polled = if is_set {
+            Poll::Pending
+        } else {
+            let waker = Waker::from(Arc::clone(self));
+            timer.poll(&mut Context::from_waker(&waker), ring.time(), now)
         };
         let mut state = lock(&self.state);
+        if !is_set {
+            state.is_look = matches!(ring, Ring::By(_));
+        }
         if state.is_dropped {
             drop(state);
             drop(timer);

@@ -1,6 +1,6 @@
 //! The memory of all logs together, and what gives way when it becomes short.
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
 use super::table::{PAGE, Table};
 use crate::{
@@ -75,7 +75,7 @@ impl Budget {
     fn take_from(
         &self,
         table: &Table,
-        mut give: impl FnMut(&Fanout, u64) -> Vec<Waker>,
+        mut give: impl FnMut(&Arc<Fanout>, u64) -> Vec<Waker>,
     ) -> Vec<Waker> {
         let mut wakers = Vec::new();
         let mut after = 0;

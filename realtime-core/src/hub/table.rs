@@ -13,7 +13,7 @@ use std::{
 use super::{follower::Follower, matching::Matching};
 use crate::{
     broker::DeliverError,
-    fanout::{Fanout, lock},
+    fanout::{Fanout, Relay, lock},
     log::{Log, LogMemory, Retention},
     pattern::{Place, TopicPattern, Trie},
     sync::{
@@ -45,6 +45,7 @@ pub(super) struct Table {
     max: usize,
     retention: Retention,
     memory: LogMemory,
+    relay: Relay,
 }
 
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub(super) struct Made {
 }
 
 impl Table {
-    pub(super) fn new(max: usize, retention: Retention, memory: LogMemory) -> Self {
+    pub(super) fn new(max: usize, retention: Retention, memory: LogMemory, relay: Relay) -> Self {
         Self {
             topics: RwLock::new(Topics {
                 by_name: HashMap::new(),
@@ -87,6 +88,7 @@ impl Table {
             max,
             retention,
             memory,
+            relay,
         }
     }
 
@@ -126,9 +128,14 @@ impl Table {
         }
         let evicted_through = self.watermarks.get(name);
         topics.made += 1;
-        let (retention, number) = (self.retention, topics.made);
-        let fanout = Fanout::new(name.clone(), retention, evicted_through, number, &self.memory);
-        let topic = Arc::new(fanout);
+        let topic = Arc::new(Fanout::new(
+            name.clone(),
+            self.retention,
+            evicted_through,
+            topics.made,
+            &self.memory,
+            &self.relay,
+        ));
         let mut is_followed = false;
         // Before anybody can find it and append to it.
         lock(&self.patterns).for_each_match(name, |follower| {

@@ -131,6 +131,7 @@ impl Hub {
             reset,
             ended: false,
             is_counted: true,
+            parked_for: 0,
             extra,
         })
     }
@@ -218,11 +219,11 @@ impl Hub {
         named: bool,
         place: impl FnOnce(&mut Log) -> Cursor,
     ) -> Joined {
-        let (member, is_first) = fanout.join(named, place);
+        let (member, cursor, is_first) = fanout.join(named, place);
         if is_first {
             self.interest(fanout.topic());
         }
-        Joined { member, quiet_at: u64::MAX, named }
+        Joined { member, cursor, quiet_at: u64::MAX, named }
     }
 
     pub(super) fn leave(&self, member: Membership) {

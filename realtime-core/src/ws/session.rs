@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod changes;
+mod chunks;
 mod closing;
 mod identification;
 mod incoming;
@@ -242,6 +243,11 @@ impl Session {
         add(&self.subscription.hub().counters().bytes_sent, payload.len() as u64);
         self.end_if_closed();
         Some((opcode, payload))
+    }
+
+    /// Whether all is written, and the task is woken when there is more to be.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_open() && self.outgoing.is_empty() && self.subscription.is_parked()
     }
 
     /// Whether anything is to be written.

@@ -118,13 +118,13 @@ fn who_is_to_wait_for_what_has_gone_does_not() {
     let now = Instant::now();
     let hub = small();
     let fanout = hub.topic(&"slow".parse().unwrap(), now).unwrap();
-    let (member, _) = fanout.join(true, |log| Cursor::new(log.head(), log.head()));
+    let (member, cursor, _) = fanout.join(true, |log| Cursor::new(log.head(), log.head()));
     let far =
         |log: &Log, cursor: &Cursor| cursor.limit_mark(log, &LagLimit::default().events(u64::MAX));
     publish_at(&hub, "slow", event(), now).unwrap();
-    assert!(member.park(Waker::noop(), far), "far from its limit");
+    assert!(member.park_far(&cursor, Waker::noop(), far), "far from its limit");
     fanout.shrink_by(u64::MAX);
-    assert!(!member.park(Waker::noop(), far));
+    assert!(!member.park_far(&cursor, Waker::noop(), far));
 }
 
 /// What they hold by key nobody can read any more, and nobody could take it away.

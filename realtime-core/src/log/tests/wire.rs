@@ -83,10 +83,10 @@ proptest! {
             }
             let wire = &filled.log.wire;
             let batches = wire.slots.iter().flatten();
-            prop_assert_eq!(wire.bytes(), batches.clone().map(|b| b.bytes.len()).sum::<usize>());
+            prop_assert_eq!(wire.bytes(), batches.clone().map(|b| b.len()).sum::<usize>());
             let first = filled.log.first_index();
             prop_assert!(batches.clone().all(|batch| batch.end() > first), "of what is gone");
-            let largest = batches.map(|batch| batch.bytes.len()).max().unwrap_or(0);
+            let largest = batches.map(|batch| batch.len()).max().unwrap_or(0);
             prop_assert!(filled.log.encoded_bytes() <= largest.max(retention.bytes as usize));
         }
     }
@@ -124,10 +124,15 @@ fn a_hint_that_is_too_high_costs_nothing_in_the_end() {
     filled.append(&Step { key: None, size: 50_000, stride: 1, wait: Duration::ZERO });
     let format = Wire { slot: 1, times: 1, hint: 1000 };
     drop(filled.log.encoded(&format, 0..1, 1));
-    for batch in filled.log.wire.slots.iter_mut().filter_map(VecDeque::pop_front) {
-        let length = batch.bytes.len();
-        let capacity = batch.bytes.try_into_mut().unwrap().capacity();
-        assert!(capacity <= length * 9 / 8 + 128, "{capacity} bytes for {length}");
+    let batches = filled.log.wire.take_batches();
+    assert_eq!(batches.len(), 1);
+    for batch in batches {
+        let length = batch.len();
+        let capacity = batch.capacity();
+        assert!(
+            length <= capacity && capacity <= length * 9 / 8 + 128,
+            "{capacity} bytes for {length}"
+        );
     }
 }
 

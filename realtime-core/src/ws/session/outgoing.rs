@@ -1,9 +1,8 @@
 //! What a connection has in writing.
 
-use std::collections::VecDeque;
-
 use bytes::{Buf, Bytes};
 
+use super::chunks::Chunks;
 use crate::ws::frames;
 
 /// Chunks of whole frames, the first perhaps partly written, and control frames that go ahead.
@@ -12,15 +11,15 @@ use crate::ws::frames;
 /// much in writing, and once the peer does not read, one pong.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    chunks: VecDeque<Bytes>,
+    chunks: Chunks,
     /// Bytes of the first chunk that are written.
     written: usize,
     bytes: usize,
     /// Bytes up to the end of the control frames that are placed; until they are written, no more
     /// are placed, so that they can't pile up before a peer that does not read.
     control_left: usize,
-    /// Pongs that are not placed yet.
-    pong: Option<Bytes>,
+    /// Pongs that are not placed yet; boxed because there are mostly none.
+    pong: Option<Box<Bytes>>,
     ping: bool,
 }
 
@@ -35,8 +34,8 @@ impl Outgoing {
     }
 
     #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.chunks.capacity()
+    pub(super) fn has_buffer(&self) -> bool {
+        self.chunks.has_buffer()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -60,10 +59,10 @@ impl Outgoing {
         let waiting = self.pong.take().filter(|waiting| {
             !alone && self.control_left == 0 && waiting.len() + frame.len() <= PONG_BYTES
         });
-        self.pong = Some(match waiting {
-            Some(waiting) => [waiting, frame].concat().into(),
+        self.pong = Some(Box::new(match waiting {
+            Some(waiting) => [*waiting, frame].concat().into(),
             None => frame,
-        });
+        }));
     }
 
     /// Sends a ping ahead of what is not begun.
@@ -75,7 +74,7 @@ impl Outgoing {
     pub(super) fn close(&mut self, frame: Bytes) {
         self.ping = false;
         let pong = self.pong.take();
-        self.extend(pong);
+        self.extend(pong.map(|pong| *pong));
         self.push(frame);
     }
 
@@ -106,7 +105,7 @@ impl Outgoing {
         if std::mem::take(&mut self.ping) {
             frames.extend_from_slice(&frames::ping());
         }
-        frames.extend_from_slice(&self.pong.take().unwrap_or_default());
+        frames.extend_from_slice(self.pong.take().as_deref().map_or(&[], |pong| pong));
         let frames = Bytes::from(frames);
         self.bytes += frames.len();
         self.control_left = frames.len();
@@ -115,10 +114,8 @@ impl Outgoing {
         };
         let rest = first.split_off(frames::boundary(first, self.written));
         self.control_left += first.len() - self.written;
-        self.chunks.insert(1, frames);
-        if !rest.is_empty() {
-            self.chunks.insert(2, rest);
-        }
+        self.chunks.insert_second(rest);
+        self.chunks.insert_second(frames);
     }
 
     /// What is to be written.
@@ -139,8 +136,6 @@ impl Outgoing {
             self.written -= first.len();
             self.chunks.pop_front();
         }
-        // An idle connection keeps no buffer.
-        self.chunks = VecDeque::new();
     }
 
     /// Takes the first chunk.
@@ -155,22 +150,16 @@ impl Outgoing {
     /// Takes the first frame, its opcode and its payload; none may be partly written.
     pub(super) fn pop_frame(&mut self) -> Option<(u8, Bytes)> {
         self.place_control();
-        let first = self.chunks.front_mut()?;
+        let mut first = self.chunks.pop_front()?;
         let before = first.len();
-        let frame = frames::split_first(first);
-        let length = before - first.len();
-        if first.is_empty() {
-            self.chunks.pop_front();
-        }
-        self.took(length);
+        let frame = frames::split_first(&mut first);
+        self.took(before - first.len());
+        self.chunks.push_front(first);
         frame
     }
 
     fn took(&mut self, n: usize) {
         self.bytes -= n;
         self.control_left = self.control_left.saturating_sub(n);
-        if self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
-        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::{ops::Range, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{WRITE_BYTES, outgoing::Outgoing};
 use crate::{
-    log::{Entry, Log},
+    log::{Entry, Log, WireFormat},
     subscription::{Delivery, Take},
     ws::format::Format,
 };
@@ -21,6 +23,14 @@ impl<'a> TakeFrames<'a> {
 }
 
 impl Take for TakeFrames<'_> {
+    fn wire(&self) -> Option<(&'static dyn WireFormat, usize)> {
+        Some((self.format.wire(), WRITE_BYTES.saturating_sub(self.outgoing.len())))
+    }
+
+    fn encoded(&mut self, bytes: Bytes) {
+        self.outgoing.push(bytes);
+    }
+
     fn run(&mut self, log: &mut Log, run: Range<u64>) -> u64 {
         let room = WRITE_BYTES.saturating_sub(self.outgoing.len());
         let (frames, end) = log.encoded(self.format.wire(), run, room);
