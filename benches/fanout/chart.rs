@@ -1,6 +1,6 @@
 //! Bars, as an SVG.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fmt::Write, fs, path::Path};
 
 use crate::plan::Kind;
 
@@ -36,10 +36,9 @@ impl Chart {
 
     /// Writes it as `target/bench/fanout-PART.svg`.
     pub(crate) fn write(&self, part: &str) {
-        let bench = std::env::current_exe().expect("this program");
-        let target: PathBuf = bench.ancestors().nth(3).expect("the target folder").join("bench");
-        let file = target.join(format!("fanout-{part}.svg"));
-        fs::create_dir_all(&target).expect("a folder");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
+        let file = folder.join(format!("fanout-{part}.svg"));
+        fs::create_dir_all(&folder).expect("a folder");
         fs::write(&file, self.svg().expect("text")).expect("a file");
         println!("\n{}", file.display());
     }

@@ -13,8 +13,9 @@ use rustix::{
         epoll::{self, CreateFlags, EventData, EventFlags},
     },
     fd::OwnedFd,
+    io::Errno,
 };
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::{plan::Transport, server::Server, wire::Wire};
 
@@ -26,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Room for all that a socket has.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// The room of who reads no more.
-const STALLED_BYTES: usize = 4 * 1024;
 
 /// A pong with nothing in it: any frame tells that a client lives.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
@@ -46,6 +44,8 @@ pub(crate) struct Clients {
     reading: usize,
     progress: Progress,
     allowed: u64,
+    /// When something came that was waited for.
+    moved: Instant,
 }
 
 struct Connection {
@@ -107,6 +107,7 @@ impl Clients {
             reading: room,
             progress: Progress::new(room),
             allowed: 0,
+            moved: Instant::now(),
         }
     }
 
@@ -165,8 +166,6 @@ impl Clients {
         for connection in &self.connections[..count] {
             epoll::delete(&self.epoll, &connection.socket).expect("it was there");
             self.progress.leave(connection.received);
-            let socket = SockRef::from(&connection.socket);
-            socket.set_recv_buffer_size(STALLED_BYTES).expect("a small buffer");
         }
         self.reading -= count;
     }
@@ -185,12 +184,34 @@ impl Clients {
         Connection { socket, wire: Wire::new(self.transport), received: 0 }
     }
 
+    /// Heartbeats are nothing that anybody waits for.
+    fn assert_moves(&self) {
+        if self.moved.elapsed() < PATIENCE {
+            return;
+        }
+        let least = self.progress.least;
+        let behind = self.connections.iter().enumerate();
+        let behind = behind.filter(|(_, it)| !it.wire.is_open() || it.received == least);
+        let behind: Vec<_> = behind.map(|(nth, it)| (nth, it.wire.is_open())).collect();
+        panic!(
+            "{} of {} clients wait for message {} of {}, for {PATIENCE:?}: {:?}",
+            behind.len(),
+            self.connections.len(),
+            least + 1,
+            self.allowed,
+            &behind[..behind.len().min(8)]
+        );
+    }
+
     /// Reads from whoever has something, or waits that long for it.
     fn turn(&mut self, wait: Duration, note: &mut impl FnMut(&Reading<'_>)) {
         let timeout = Timespec::try_from(wait).expect("a short time");
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)).expect("events");
-        let is_over = self.events.is_empty() && wait == PATIENCE;
-        assert!(!is_over, "nothing has come for {PATIENCE:?}: messages are lost");
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            // Who looks at this process, or stops it for a while, interrupts it.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => panic!("no events: {error}"),
+        }
+        self.assert_moves();
         for event in self.events.drain(..) {
             let nth = event.data.u64() as usize;
             let connection = &mut self.connections[nth];
@@ -205,11 +226,13 @@ impl Clients {
             let seen = connection.wire.take(bytes);
             if connection.wire.is_open() && !was_open {
                 self.opened.push(nth);
+                self.moved = Instant::now();
             }
             for _ in 0..seen.pings {
                 connection.socket.write_all(&PONG).expect("room for a pong");
             }
             if seen.messages > 0 {
+                self.moved = Instant::now();
                 let before = connection.received;
                 connection.received += seen.messages;
                 assert!(connection.received <= self.allowed, "nobody published that");

@@ -12,6 +12,7 @@ use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     fd::OwnedFd,
+    io::Errno,
 };
 use sha1::{Digest, Sha1};
 
@@ -80,7 +81,10 @@ impl Limit {
     fn run(mut self) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1024);
         loop {
-            epoll::wait(&self.epoll, spare_capacity(&mut events), None).expect("events");
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => panic!("no events: {error}"),
+            }
             let mut is_published = false;
             for event in events.drain(..) {
                 match event.data.u64() {

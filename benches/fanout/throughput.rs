@@ -151,7 +151,8 @@ pub(crate) fn slow(plan: &Plan) {
     let mut chart = Chart::new("Deliveries to who reads, a tenth beside that reads nothing");
     for &transport in &plan.transports {
         let entries = plan.entries(transport, &[Kind::Limit, Kind::Ours, Kind::Rival]);
-        let (clients, bytes) = (plan.clients_or(1000), plan.bytes[0]);
+        // Large messages fill who stalls before the measuring begins.
+        let (clients, bytes) = (plan.clients_or(1000), plan.bytes[plan.bytes.len() - 1]);
         let stalled = clients / STALLED;
         let setting = Setting { transport, clients, stalled, bytes, window: plan.windows[0] };
         let alone = Setting { clients: clients - stalled, stalled: 0, ..setting };
@@ -217,7 +218,7 @@ fn run(plan: &Plan, entry: Entry, setting: Setting) -> Figures {
     }
     // Who stalls is to have no room left, as far as the server is fast enough for that.
     let (mut filled, filling) = (0, Instant::now());
-    while stalled > 0 && filled < FULL && filling.elapsed() < plan.time * 4 {
+    while stalled > 0 && filled < FULL && filling.elapsed() < plan.time * 6 {
         let deliveries = clients.pump(&mut server, window, plan.time / 8, &mut |_| {});
         filled += deliveries as usize / (setting.clients - stalled) * bytes;
     }
