@@ -51,7 +51,8 @@ const FIRST_MESSAGE_FRAGMENTS: u32 = 16;
 pub struct Session {
     subscription: Subscription,
     format: Format,
-    config: WebSocketConfig,
+    /// If it is not the hub's; boxed because it mostly is.
+    config: Option<Box<WebSocketConfig>>,
     decoder: Decoder,
     outgoing: Outgoing,
     shared: Option<Arc<Shared>>,
@@ -59,8 +60,9 @@ pub struct Session {
     heard_at: Instant,
     pinged_at: Option<Instant>,
     blocked_since: Option<Instant>,
-    /// Input that was read while the handler had no room; at most one read's worth.
-    unread: Bytes,
+    /// Input that was read while the handler had no room; at most one read's worth, boxed because there is
+    /// mostly none.
+    unread: Option<Box<Bytes>>,
     pace: Pace,
     identification: Identification,
     admission: Admission,
@@ -132,10 +134,11 @@ impl Session {
         now: Instant,
     ) -> Self {
         admission.opened();
+        let is_own = setup.config != admission.hub().config().websocket;
         Self {
             subscription,
             format: setup.format,
-            config: setup.config,
+            config: is_own.then(|| Box::new(setup.config)),
             decoder,
             outgoing: Outgoing::default(),
             shared: None,
@@ -143,7 +146,7 @@ impl Session {
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
-            unread: Bytes::new(),
+            unread: None,
             pace: Pace::new(&setup.limits, now),
             identification,
             admission,
@@ -164,7 +167,7 @@ impl Session {
 
     /// When a close that starts at `now` must be over, TCP's part included.
     pub(crate) fn close_by(&self, now: Instant) -> Instant {
-        later(now, self.config.close_deadline)
+        later(now, self.config().close_deadline)
     }
 
     /// Whether it wants to be given more input; while not, don't read.
@@ -176,7 +179,7 @@ impl Session {
             Phase::Closing(closing) => closing.peer != Peer::Closed,
             Phase::Ended(_) => false,
         };
-        may_come && self.unread.is_empty()
+        may_come && self.unread.is_none()
     }
 
     /// Takes word that the connection is lost: the peer sends no more, or nothing can be written.
@@ -289,14 +292,14 @@ impl Session {
         let phase = match &self.phase {
             Phase::Open => {
                 let life = match self.pinged_at {
-                    Some(at) => later(at, self.config.pong_deadline),
-                    None => later(self.heard_at, self.config.ping_interval),
+                    Some(at) => later(at, self.config().pong_deadline),
+                    None => later(self.heard_at, self.config().ping_interval),
                 };
                 self.identity_deadline().into_iter().chain(self.goes_at()).fold(life, Instant::min)
             }
             Phase::Closing(closing) if closing.sent => self.close_by(closing.since),
             // The other half is for the peer to read the Close and answer.
-            Phase::Closing(closing) => later(closing.since, self.config.close_deadline / 2),
+            Phase::Closing(closing) => later(closing.since, self.config().close_deadline / 2),
             Phase::Ended(_) => self.heard_at,
         };
         self.write_deadline().map_or(phase, |write| write.min(phase))
@@ -351,6 +354,10 @@ impl Session {
             }
             Phase::Open | Phase::Closing(_) => Status::Open,
         }
+    }
+
+    fn config(&self) -> &WebSocketConfig {
+        self.config.as_deref().unwrap_or(&self.hub().config().websocket)
     }
 
     fn is_open(&self) -> bool {

@@ -2,8 +2,6 @@
 
 use std::{task::Context, time::Instant};
 
-use bytes::Bytes;
-
 use super::{Outgoing, Session};
 use crate::{
     close::{CloseCause, CloseFrame},
@@ -154,7 +152,7 @@ impl Session {
             shared.closing(&cause);
             shared.seal();
         }
-        self.unread = Bytes::new();
+        self.unread = None;
         self.outgoing = Outgoing::default();
         self.phase = Phase::Ended(Box::new(Ended { cause, linger }));
     }

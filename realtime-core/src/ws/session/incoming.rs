@@ -18,15 +18,15 @@ impl Session {
         if self.accepts_frames() && self.pace.bytes(input.len(), now) {
             return self.fail(CloseCause::TooFast, now);
         }
-        if self.unread.is_empty() {
+        if let Some(unread) = &mut self.unread {
+            **unread = [&**unread, input].concat().into();
+        } else {
             let rest = self.decode(input, now);
             // Of a peer that is not known yet no more is kept than of its first message.
             if !self.is_admitted() && rest.len() > self.hub().config().limits.first_message_bytes {
                 return self.fail(CloseCause::TooFast, now);
             }
-            self.unread = Bytes::copy_from_slice(rest);
-        } else {
-            self.unread = [&self.unread, input].concat().into();
+            self.unread = (!rest.is_empty()).then(|| Box::new(Bytes::copy_from_slice(rest)));
         }
     }
 
@@ -46,13 +46,12 @@ impl Session {
     }
 
     pub(super) fn decode_unread(&mut self, now: Instant) {
-        if !self.unread.is_empty() && self.has_room() {
-            let mut unread = std::mem::take(&mut self.unread);
+        if self.has_room()
+            && let Some(mut unread) = self.unread.take()
+        {
             let left = self.decode(&unread, now).len();
             unread.advance(unread.len() - left);
-            if left > 0 {
-                self.unread = unread;
-            }
+            self.unread = Some(unread).filter(|_| left > 0);
         }
     }
 

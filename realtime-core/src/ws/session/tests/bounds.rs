@@ -49,7 +49,7 @@ fn a_full_inbox_stops_the_reading_and_loses_nothing() {
     // One read: 25 bytes of messages, of which the inbox takes what reaches its limit.
     rig.client((0..5).map(|n| Sent::text(format!("{n}0123"))).chain([Sent::ping("late")]));
     assert!(!rig.session.wants_input());
-    assert_eq!(rig.session.unread.len(), 3 * 11 + 10);
+    assert_eq!(rig.session.unread.as_ref().map_or(0, |it| it.len()), 3 * 11 + 10);
     assert_eq!(rig.written(), [], "the ping waits its turn");
     let mut received = Vec::new();
     while let Some(Some(message)) = rig.recv() {
@@ -63,7 +63,7 @@ fn a_full_inbox_stops_the_reading_and_loses_nothing() {
     assert_eq!(received, expected);
     assert!(rig.session.wants_input());
     assert_eq!(rig.written(), [(opcode::PONG, b"late".to_vec())]);
-    assert_eq!(rig.session.unread.len(), 0);
+    assert_eq!(rig.session.unread.as_ref().map_or(0, |it| it.len()), 0);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn empty_messages_fill_an_inbox_by_their_number() {
     let mut rig = Rig::new();
     rig.client((0..1000).map(|_| Sent::text("")));
     assert!(!rig.session.wants_input());
-    assert_eq!(rig.session.unread.len(), (1000 - 256) * 6);
+    assert_eq!(rig.session.unread.as_ref().map_or(0, |it| it.len()), (1000 - 256) * 6);
     let mut count = 0;
     while rig.recv().is_some() {
         count += 1;
@@ -97,7 +97,7 @@ fn what_nobody_handles_takes_no_memory() {
     rig.socket = None;
     rig.client((0..1000).map(|_| Sent::text("x".repeat(1000))));
     assert!(rig.session.wants_input());
-    assert_eq!(rig.session.unread.len(), 0);
+    assert_eq!(rig.session.unread.as_ref().map_or(0, |it| it.len()), 0);
     assert_eq!(rig.hub.stats().messages_received, 1001);
 }
 
@@ -145,14 +145,14 @@ fn an_idle_session_holds_no_buffer() {
     rig.written();
     rig.recv().unwrap();
     assert!(!rig.session.outgoing.has_buffer());
-    assert_eq!(rig.session.unread.len(), 0);
+    assert_eq!(rig.session.unread.as_ref().map_or(0, |it| it.len()), 0);
 }
 
 #[test]
 #[cfg(all(target_pointer_width = "64", not(shuttle)))]
 fn a_session_does_not_grow() {
     let sizes = [
-        ("Session", size_of::<Session>(), 736),
+        ("Session", size_of::<Session>(), 656),
         ("WebSocketConfig", size_of::<WebSocketConfig>(), 48),
         ("Decoder", size_of::<Decoder>(), 80),
         ("Outgoing", size_of::<Outgoing>(), 96),
