@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// How many connections are woken under one hold of the lock: some tens of microseconds.
+const WAKE_SLICE: usize = 1024;
+
 /// How connections are let go; see [`Hub::drain`](crate::Hub::drain).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -198,13 +201,25 @@ impl Draining {
     }
 
     /// Goes on to `phase` and wakes everybody, no lock being held.
-    fn proceed(&self, mut state: MutexGuard<'_, State>, phase: Phase) {
+    ///
+    /// It is held for some connections at a time: all others ask for their place meanwhile. None is
+    /// added any more, and one whose waker is not seen here sees the phase, which it looks at last.
+    fn proceed<'a>(&'a self, mut state: MutexGuard<'a, State>, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
-        let connections: Vec<_> =
-            state.connections.iter().filter_map(|(_, it)| it.waker.clone()).collect();
-        let waiting = state.awaken();
-        drop(state);
-        connections.into_iter().chain(waiting).for_each(Waker::wake);
+        let mut wakers = state.awaken();
+        let (mut from, end) = (0, state.connections.capacity());
+        loop {
+            let to = (from + WAKE_SLICE).min(end);
+            let slots = (from..to).filter_map(|slot| state.connections.get(slot));
+            wakers.extend(slots.filter_map(|it| it.waker.clone()));
+            drop(state);
+            wakers.drain(..).for_each(Waker::wake);
+            if to == end {
+                return;
+            }
+            from = to;
+            state = lock(&self.state);
+        }
     }
 
     /// When a connection is to go: in the order in which they ask.
@@ -370,6 +385,11 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::Wake,
+    };
+
     use super::*;
 
     #[cfg(shuttle)]
@@ -385,6 +405,41 @@ mod tests {
         assert_eq!(interval(&never, 1_000_000), Duration::from_millis(100));
         let at_once = Drain { deadline: Duration::ZERO, ..drain };
         assert_eq!(interval(&at_once, 1), Duration::ZERO);
+    }
+
+    #[derive(Default)]
+    struct Wakes {
+        count: AtomicUsize,
+        most_held: AtomicUsize,
+    }
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.count.fetch_add(1, Relaxed);
+            self.most_held.fetch_max(Arc::strong_count(&self), Relaxed);
+        }
+    }
+
+    #[test]
+    fn all_are_woken_and_few_of_them_under_one_lock() {
+        let connections = 10 * WAKE_SLICE + 1;
+        let draining = Arc::<Draining>::default();
+        let wakes = Arc::<Wakes>::default();
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = Context::from_waker(&waker);
+        let mut guards: Vec<_> = (0..connections).map(|_| draining.enter().unwrap()).collect();
+        for guard in &mut guards {
+            assert_eq!(guard.poll(&cx), None);
+        }
+        #[expect(clippy::disallowed_methods, reason = "a test has a clock")]
+        let now = Instant::now();
+        draining.begin(&Drain::default(), now);
+        assert_eq!(wakes.count.load(Relaxed), connections);
+        // Each connection has one, and so have those that are about to be woken.
+        let held = wakes.most_held.load(Relaxed) - connections;
+        assert!(held <= WAKE_SLICE + 2, "{held}");
+        draining.end(now);
+        assert_eq!(wakes.count.load(Relaxed), 2 * connections);
     }
 
     #[test]

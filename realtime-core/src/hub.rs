@@ -221,11 +221,17 @@ impl Hub {
         self.inner.relay.wake_some();
     }
 
-    /// Reaps topics that nobody uses any more and keeps the logs within their memory, if that is due.
+    /// Wakes some who are left to be woken, reaps topics that nobody uses any more and keeps the logs
+    /// within their memory, as far as that is due.
     ///
     /// To be called where no lock of the hub's is held, by all who use it: the hub has no task.
     pub(crate) fn upkeep(&self, now: Instant) {
         self.wake_some();
+        self.make_room(now);
+    }
+
+    /// Reaps topics and keeps the logs within their memory, as far as that is due; as `upkeep`.
+    pub(crate) fn make_room(&self, now: Instant) {
         if self.inner.wants_upkeep(now) {
             self.inner.upkeep(now);
         }

@@ -2,6 +2,8 @@
 //! block around it, and of each identity.
 
 use std::{
+    collections::HashMap,
+    hash::Hash,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -117,6 +119,17 @@ impl Drop for Permit {
         if let Some((client, counted)) = self.client {
             lock(&self.permits.networks).leave(client, counted);
         }
+    }
+}
+
+/// Below this size a table keeps its room.
+const ROOM_FLOOR: usize = 1024;
+
+/// Gives the room of a table back that a storm has left nearly empty; at such steps that it costs a
+/// constant for each entry that has gone.
+fn give_room_back<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > ROOM_FLOOR && table.len() < table.capacity() / 8 {
+        table.shrink_to(table.len() * 2);
     }
 }
 

@@ -51,9 +51,8 @@ pub struct Subscription {
     ended: bool,
     /// Whether the hub counts it.
     is_counted: bool,
-    /// For whom it has parked on all its topics since it last looked, by the waker's address: it lies with
-    /// the topics, and as long as it does the address is nobody else's. 0 for nobody.
-    parked_for: usize,
+    /// Whether it has parked on all its topics when it was last looked at.
+    is_parked: bool,
     /// What only few need, boxed because there are many.
     extra: Option<Box<Extra>>,
 }
@@ -114,7 +113,7 @@ impl Subscription {
             reset: None,
             ended: false,
             is_counted: false,
-            parked_for: 0,
+            is_parked: false,
             extra: None,
         }
     }
@@ -228,9 +227,10 @@ impl Subscription {
         }
     }
 
-    /// Whether nothing is left that can be taken, and the task is woken when there is.
+    /// Whether nothing was left that could be taken when it was last looked at, so that the task has been
+    /// or will be woken when there is.
     pub(crate) fn is_parked(&self) -> bool {
-        self.parked_for != 0
+        self.is_parked
     }
 
     /// Arranges to be woken when the subscription is to end, by [`Overflow::Disconnect`] or by its
@@ -313,7 +313,7 @@ impl Subscription {
         self.counts.report_since(&before, self.hub.counters());
         if took {
             // What was encoded on the way takes memory.
-            self.hub.upkeep(now);
+            self.hub.make_room(now);
         }
         took || self.has_ended()
     }
@@ -323,10 +323,7 @@ impl Subscription {
         // Each is looked at after `visible` was read: what it has up to there is told by its sequence.
         let mut active = self.topics.iter().enumerate().filter(|(_, topic)| !topic.is_quiet());
         let Some((first, _)) = active.next() else { return Step::Nothing };
-        let is_alone = active.next().is_none();
-        // What has come has taken the waker.
-        self.parked_for = 0;
-        if !is_alone {
+        if active.next().is_some() {
             return match self.earliest(visible, now) {
                 Ok(Some((topic, until))) => self.take_from(topic, until, take),
                 Ok(None) => Step::Nothing,
@@ -465,21 +462,14 @@ impl Subscription {
     /// Parks on every topic and the inbox; false when a topic has an event meanwhile, or has come.
     fn park(&mut self, cx: &Context<'_>) -> bool {
         let waker = cx.waker();
-        let address = waker.data() as usize;
-        // Only a new event takes a waker away from a topic that is not followed by a pattern.
-        let is_there = self.parked_for == address && address != 0 && self.followed().is_none();
-        if is_there && self.topics.iter().all(Joined::is_quiet) {
-            return true;
-        }
         let park = |topic: &Joined| topic.member.park(&topic.cursor, waker, topic.quiet_at);
-        let is_parked = self.topics.iter().all(park) && self.park_inbox(waker);
-        self.parked_for = if is_parked { address } else { 0 };
-        is_parked
+        self.is_parked = self.topics.iter().all(park) && self.park_inbox(waker);
+        self.is_parked
     }
 
     /// Tells the topics where it has got to, though it does not wait for more.
     fn leave_word(&mut self) {
-        self.parked_for = 0;
+        self.is_parked = false;
         self.topics.iter().for_each(|topic| topic.member.reached(&topic.cursor));
     }
 

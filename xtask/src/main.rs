@@ -10,6 +10,7 @@ mod memory;
 mod models;
 mod process;
 mod restarts;
+mod scale;
 mod soak;
 mod steps;
 mod test;
@@ -42,6 +43,11 @@ cargo xtask COMMAND
                --clients N                  how many (default: 1000)
                --restarts N                 how often (default: 20)
                --adapter axum|actix|hyper   only this adapter (default: all three)
+  scale      what a connection costs: real sockets on each adapter, a million sessions in memory
+               --quick                      a thousand sockets, ten thousand sessions
+               --adapter axum|actix|hyper   only this adapter (default: all three)
+               --connections N              so many sockets (default: as many as may be open)
+               --sessions N                 only so many sessions (default: 10 000 to 1 000 000)
   soak       a storm of clients against each adapter, after which nothing may be left
                --seconds N, --minutes N     for all adapters together (default: 60 s)
                --adapter axum|actix|hyper   only this adapter (default: all three)
@@ -78,6 +84,7 @@ fn run() -> Result {
         ["fuzz", options @ ..] => fuzz::run_all(options),
         ["models", options @ ..] => models::run_all(options),
         ["restarts", options @ ..] => restarts::run_all(options),
+        ["scale", options @ ..] => scale::run(options),
         ["soak", options @ ..] => soak::run(options),
         ["memory", options @ ..] => memory::run(options),
         other => Err(format!("no such command: `{}`\n\n{HELP}", other.join(" "))),

@@ -89,7 +89,7 @@ fn open(address: SocketAddr, request: &str) -> Result<TcpStream> {
 }
 
 /// The resident memory in KiB, once it has been the same for half a second.
-fn resident_at_rest(process: u32) -> Result<u64> {
+pub fn resident_at_rest(process: u32) -> Result<u64> {
     let deadline = Instant::now() + REST_LIMIT;
     let (mut last, mut same) = (resident(process)?, 0);
     while same < 5 {

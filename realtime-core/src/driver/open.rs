@@ -1,6 +1,12 @@
 //! Opening sessions at the time of now, and other things that adapters would need a clock for.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{BoxHandler, LocalBoxHandler, MessageTransport, Messages, handler, now};
 use crate::{
@@ -58,9 +64,13 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     ///
     /// # Cancel safety
     /// Dropping this drops the connection.
-    pub async fn stream(self, request: impl Into<Subscribe>) -> Result<CloseCause, Rejection> {
-        let (_, session) = open(self.request.subscribe(request))?;
-        Ok(Messages::<T, BoxHandler>::new(self.transport, session, None).await)
+    pub fn stream(
+        self,
+        request: impl Into<Subscribe>,
+    ) -> impl Future<Output = Result<CloseCause, Rejection>> {
+        let opened = open(self.request.subscribe(request));
+        let messages = |(_, session)| Messages::<T, BoxHandler>::new(self.transport, session, None);
+        ended(opened.map(messages))
     }
 
     /// Runs `handler` with the connection, until that has ended; tells why it did.
@@ -71,14 +81,15 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     ///
     /// # Cancel safety
     /// Dropping this drops the connection and the handler.
-    pub async fn run<F, R>(self, run: F) -> Result<CloseCause, Rejection>
+    pub fn run<F, R>(self, run: F) -> impl Future<Output = Result<CloseCause, Rejection>>
     where
         F: FnOnce(Socket) -> R + Send + 'static,
         R: Future<Output: Outcome> + Send + 'static,
     {
-        let (_, session, socket) = open_with_socket(self.request)?;
-        let running: BoxHandler = Box::pin(handler(run, socket));
-        Ok(Messages::new(self.transport, session, Some(running)).await)
+        ended(open_with_socket(self.request).map(|(_, session, socket)| {
+            let running: BoxHandler = Box::pin(handler(run, socket));
+            Messages::new(self.transport, session, Some(running))
+        }))
     }
 
     /// Runs `handler`, which stays on its thread, with the connection; see [`run`](Self::run).
@@ -88,15 +99,31 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     ///
     /// # Cancel safety
     /// Dropping this drops the connection and the handler.
-    pub async fn run_local<F, R>(self, run: F) -> Result<CloseCause, Rejection>
+    pub fn run_local<F, R>(self, run: F) -> impl Future<Output = Result<CloseCause, Rejection>>
     where
         F: FnOnce(Socket) -> R + 'static,
         R: Future<Output: Outcome> + 'static,
     {
-        let (_, session, socket) = open_with_socket(self.request)?;
-        let running: LocalBoxHandler = Box::pin(handler(run, socket));
-        Ok(Messages::new(self.transport, session, Some(running)).await)
+        ended(open_with_socket(self.request).map(|(_, session, socket)| {
+            let running: LocalBoxHandler = Box::pin(handler(run, socket));
+            Messages::new(self.transport, session, Some(running))
+        }))
     }
+}
+
+/// Runs what could be opened. An `async` function would keep room for it twice, and for what it was
+/// made of.
+fn ended<T, H>(
+    mut opened: Result<Messages<T, H>, Rejection>,
+) -> impl Future<Output = Result<CloseCause, Rejection>>
+where
+    T: MessageTransport + Unpin,
+    H: Future<Output = CloseCause> + Unpin,
+{
+    poll_fn(move |cx| match &mut opened {
+        Ok(messages) => Pin::new(messages).poll(cx).map(Ok),
+        Err(rejection) => Poll::Ready(Err(rejection.clone())),
+    })
 }
 
 /// Waits until accepting makes sense again.

@@ -39,6 +39,7 @@ mod messages;
 #[cfg(shuttle)]
 mod models;
 mod on_close;
+mod sizes;
 mod write_deadline;
 
 /// A frame from the server: opcode and payload.

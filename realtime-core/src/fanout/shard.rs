@@ -120,14 +120,10 @@ impl Shard {
     /// Has `waker` woken with the next event. Returns the one before.
     #[must_use]
     pub(super) fn park(&mut self, at: u32, waker: &Waker) -> Option<Waker> {
-        if matches!(self.slots[at as usize].waits, Waits::Far(_)) {
-            self.unpark(at);
-        }
-        if matches!(self.slots[at as usize].waits, Waits::No) {
-            let mut parked = self.parked;
-            self.push(&mut parked, at, self.turn);
-            self.parked = parked;
-        }
+        // Whoever was due has looked by itself: to be woken for that later would take its waker away though
+        // nothing has come.
+        self.unpark(at);
+        self.push(at);
         keep(&mut self.slots[at as usize].waker, waker)
     }
 
@@ -218,13 +214,16 @@ impl Shard {
         }
     }
 
-    fn push(&mut self, list: &mut List, at: u32, turn: u64) {
-        self.slots[at as usize].waits = Waits::Next { turn, before: list.last, after: NONE };
-        match list.last {
-            NONE => list.first = at,
+    /// Puts it at the end of those who wait for the next event.
+    fn push(&mut self, at: u32) {
+        let last = self.parked.last;
+        let waits = Waits::Next { turn: self.turn, before: last, after: NONE };
+        self.slots[at as usize].waits = waits;
+        match last {
+            NONE => self.parked.first = at,
             last => self.set_after(last, at),
         }
-        list.last = at;
+        self.parked.last = at;
     }
 
     fn set_after(&mut self, at: u32, to: u32) {
@@ -266,3 +265,6 @@ impl Far {
             .or_else(|| below(&self.by_first, self.first))
     }
 }
+
+#[cfg(test)]
+mod tests;

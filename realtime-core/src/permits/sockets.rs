@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use super::{LimitReached, Permits};
+use super::{LimitReached, Permits, give_room_back};
 use crate::{client_ip::ClientIp, fanout::lock, limits::Limits, stats::add};
 
 /// Sockets in all, of each network and of each block. Its size is bounded by the sockets that there
@@ -83,6 +83,11 @@ impl Sockets {
     pub(super) fn addresses(&self) -> usize {
         self.by_network.len() + self.by_block.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.by_network.capacity().max(self.by_block.capacity())
+    }
 }
 
 fn leave(counts: &mut HashMap<IpAddr, u32>, address: IpAddr) {
@@ -90,6 +95,7 @@ fn leave(counts: &mut HashMap<IpAddr, u32>, address: IpAddr) {
         *count -= 1;
         if *count == 0 {
             counts.remove(&address);
+            give_room_back(counts);
         }
     }
 }

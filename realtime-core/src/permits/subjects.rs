@@ -10,7 +10,7 @@ use std::{
 use bytestring::ByteString;
 use slab::Slab;
 
-use super::{LimitReached, Permits};
+use super::{LimitReached, Permits, give_room_back};
 use crate::{
     fanout::{keep, lock},
     sync::Mutex,
@@ -31,6 +31,13 @@ pub(super) struct Subjects {
     remembered: VecDeque<(u64, ByteString)>,
     /// Revocations up to here have been forgotten though a watch may be older.
     forgotten: u64,
+}
+
+impl Subjects {
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.by_name.capacity()
+    }
 }
 
 impl Permits {
@@ -178,6 +185,7 @@ impl Drop for SubjectPermit {
         connections.try_remove(self.slot);
         if connections.is_empty() {
             subjects.by_name.remove(&self.subject);
+            give_room_back(&mut subjects.by_name);
         }
     }
 }

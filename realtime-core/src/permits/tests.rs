@@ -147,6 +147,25 @@ fn sockets_are_limited_in_all_by_network_and_by_block() {
 }
 
 #[test]
+fn the_room_of_a_storm_is_given_back_while_some_stay() {
+    let permits = permits();
+    let limits = Limits { spare_sockets: 100_000, ..limits() };
+    let connect = |nth: u32| {
+        let client = ClientIp::new(Ipv4Addr::from_bits(0x0a00_0000 + (nth << 8)).into());
+        let socket = permits.take_socket(Some(client), &limits).unwrap();
+        (socket, establish(&permits, &nth.to_string()))
+    };
+    let mut held: Vec<_> = (0..20_000).map(connect).collect();
+    assert!(lock(&permits.sockets).room() >= 20_000);
+    assert!(lock(&permits.subjects).room() >= 20_000);
+    held.truncate(100);
+    let most = 2 * ROOM_FLOOR;
+    let room = (lock(&permits.sockets).room(), lock(&permits.subjects).room());
+    assert!(room.0 <= most && room.1 <= most, "{room:?}");
+    assert_eq!((permits.sockets(), permits.subjects()), (100, 100), "who stays, counts");
+}
+
+#[test]
 fn an_identity_has_so_many_connections_and_no_more() {
     let permits = permits();
     let one = permits.watch().establish("alice", 2).unwrap();

@@ -131,7 +131,7 @@ impl Hub {
             reset,
             ended: false,
             is_counted: true,
-            parked_for: 0,
+            is_parked: false,
             extra,
         })
     }

@@ -13,6 +13,7 @@ use std::{
 use super::*;
 use crate::{Event, Hub, Lag, LocalBroker, Retention, TopicPattern};
 
+mod encoded;
 mod inbox;
 mod keep_up;
 mod law;
@@ -20,6 +21,7 @@ mod model;
 mod patterns;
 mod permission;
 mod policies;
+mod relay;
 mod snapshot;
 mod wakes;
 
