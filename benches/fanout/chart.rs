@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use crate::plan::Kind;
 
-const WIDTH: usize = 860;
+const WIDTH: usize = 920;
 const NAMES: usize = 270;
 const BARS: usize = 440;
 const ROW: usize = 22;
