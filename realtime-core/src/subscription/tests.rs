@@ -11,7 +11,12 @@ use std::{
 };
 
 use super::*;
-use crate::{Event, Hub, Lag, LocalBroker, Retention, TopicPattern};
+use bytes::Bytes;
+
+use crate::{
+    Event, Hub, Lag, LocalBroker, Retention, TopicPattern,
+    log::{Entry, WireFormat},
+};
 
 mod encoded;
 mod inbox;

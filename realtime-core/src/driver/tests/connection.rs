@@ -31,6 +31,34 @@ async fn what_is_published_reaches_all() {
     }
 }
 
+/// While it is stalled it waits for its limit, and from then on for the next event again.
+#[tokio::test(start_paused = true)]
+async fn who_was_stalled_and_has_caught_up_gets_what_comes() {
+    for events in [1, 2, 3, 8] {
+        let hub = Hub::new();
+        let (mut client, _server) = connect(&hub, 1024, &[], echo);
+        for round in 0..3 {
+            let large = "x".repeat(30_000);
+            for _ in 0..events {
+                publish(&hub, &large).await;
+            }
+            // It runs until it can't write.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..events {
+                assert_eq!(client.next().await, Some(text(&large)));
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            publish(&hub, &round.to_string()).await;
+            // A ping would say that it slept.
+            assert_eq!(client.next().await, Some(text(&round.to_string())), "{events}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_handler_closes() {
     async fn with<F>(run: impl FnOnce(Socket) -> F, code: u16, reason: &str, expected: CloseCause)

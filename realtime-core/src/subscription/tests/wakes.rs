@@ -55,6 +55,25 @@ fn the_last_waker_counts() {
     assert_eq!((first.count(), last.count()), (0, 1));
 }
 
+/// Whoever is parked need not ask again; who waits for its limit is not.
+#[test]
+fn a_subscription_is_parked_when_it_has_nothing_and_waits_for_the_next_event() {
+    let world = World::new(Retention::default());
+    let mut subscription = world.subscribe(disconnecting(LagLimit::default()));
+    let waker = Waker::noop();
+    assert!(!subscription.is_parked());
+    assert!(poll(&world, &mut subscription, waker).is_pending());
+    assert!(subscription.is_parked());
+    assert!(!poll_overflow(&world, &mut subscription, waker));
+    assert!(!subscription.is_parked());
+    (0..9).for_each(|_| _ = world.publish("a", text(1)));
+    assert_eq!(poll(&world, &mut subscription, waker), Poll::Ready(9));
+    assert!(!subscription.is_parked(), "it took as many as it may");
+    world.publish("b", text(1));
+    assert_eq!(poll(&world, &mut subscription, waker), Poll::Ready(1));
+    assert!(subscription.is_parked(), "it took less");
+}
+
 #[test]
 fn taking_nothing_is_ready_at_once() {
     let world = World::new(Retention::default());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 /// A queue of chunks, none of them empty, that takes no memory of its own for one.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "there are many, and it is mostly none")]
 pub(super) struct Chunks {
     /// Empty when there is none.
     first: Bytes,
