@@ -7,7 +7,8 @@
 //! published that not all clients have yet.
 //!
 //! What counts is the time that the server's threads ran, as the kernel says it (`schedstat`): other
-//! work on the machine changes that little. It is taken when nothing is in flight, so that the
+//! work on the machine changes that little. The clients never sleep, so that no server pays for waking
+//! them. It is taken when nothing is in flight, so that the
 //! deliveries are exactly those that it was for. Servers take turns, each with a new process for each
 //! round, and medians are printed with the least and the most.
 //!

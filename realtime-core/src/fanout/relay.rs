@@ -48,7 +48,7 @@ impl Relay {
 
     /// Takes some of the topic that waits for the longest.
     fn take(&self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
+        let mut wakers = Vec::with_capacity(RELAYED);
         while wakers.is_empty() {
             let mut topics = lock(&self.0.topics);
             let Some(topic) = topics.pop_front() else {
