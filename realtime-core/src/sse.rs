@@ -17,7 +17,6 @@ use crate::{
     lifetime::{Lifetime, later},
     log::{Entry, Log, WireFormat},
     permits::{Principal, PrincipalEnd},
-    stats::add,
     subscription::{Delivery, Subscription, Take},
 };
 
@@ -114,7 +113,7 @@ impl EventStream {
         }
         self.heartbeat_at = later(now, self.config.heartbeat);
         let bytes = take.into_bytes();
-        add(&self.subscription.hub().counters().bytes_sent, bytes.len() as u64);
+        self.subscription.hub().counters().bytes_sent.add(bytes.len() as u64);
         Poll::Ready(Some(bytes))
     }
 

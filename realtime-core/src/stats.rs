@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+mod spread;
+
+use spread::Spread;
+pub(crate) use spread::thread_number;
+
 /// A snapshot of a hub's counters; see [`Hub::stats`](crate::Hub::stats).
 ///
 /// The counters are read one after the other while the hub goes on, so sums over them may be off by
@@ -53,7 +58,8 @@ pub struct HubStats {
     pub bytes_sent: u64,
 }
 
-/// The counters behind [`HubStats`]; relaxed atomics, since none orders anything.
+/// The counters behind [`HubStats`]; relaxed atomics, since none orders anything. Those that each batch
+/// adds to are spread over threads.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
@@ -62,7 +68,7 @@ pub(crate) struct Counters {
     pub(crate) subscriptions: AtomicU64,
     pub(crate) published: AtomicU64,
     pub(crate) evicted: AtomicU64,
-    pub(crate) delivered: AtomicU64,
+    pub(crate) delivered: Spread,
     pub(crate) missed: AtomicU64,
     pub(crate) conflated: AtomicU64,
     pub(crate) slow_disconnects: AtomicU64,
@@ -70,7 +76,7 @@ pub(crate) struct Counters {
     pub(crate) rejected: AtomicU64,
     pub(crate) sockets_refused: AtomicU64,
     pub(crate) messages_received: AtomicU64,
-    pub(crate) bytes_sent: AtomicU64,
+    pub(crate) bytes_sent: Spread,
 }
 
 impl Counters {
@@ -82,7 +88,7 @@ impl Counters {
             subscriptions: read(&self.subscriptions),
             published: read(&self.published),
             evicted: read(&self.evicted),
-            delivered: read(&self.delivered),
+            delivered: self.delivered.sum(),
             missed: read(&self.missed),
             conflated: read(&self.conflated),
             slow_disconnects: read(&self.slow_disconnects),
@@ -90,7 +96,7 @@ impl Counters {
             rejected: read(&self.rejected),
             sockets_refused: read(&self.sockets_refused),
             messages_received: read(&self.messages_received),
-            bytes_sent: read(&self.bytes_sent),
+            bytes_sent: self.bytes_sent.sum(),
             sockets: 0,
             identities: 0,
             topics: 0,
@@ -129,7 +135,7 @@ pub struct SubscriptionCounts {
 impl SubscriptionCounts {
     /// Adds what has come since `before` to the hub's counters.
     pub(crate) fn report_since(&self, before: &Self, counters: &Counters) {
-        add(&counters.delivered, self.delivered - before.delivered);
+        counters.delivered.add(self.delivered - before.delivered);
         add(&counters.missed, self.missed - before.missed);
         add(&counters.conflated, self.conflated - before.conflated);
     }

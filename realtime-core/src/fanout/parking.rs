@@ -1,13 +1,6 @@
 //! A topic's subscribers, those who wait for the next event among them.
 
-use std::{
-    cell::Cell,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    task::Waker,
-};
+use std::{sync::OnceLock, task::Waker};
 
 use super::{
     Past, lock,
@@ -15,6 +8,7 @@ use super::{
 };
 use crate::{
     log::Mark,
+    stats::thread_number,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -66,7 +60,7 @@ impl Parking {
             0
         } else {
             self.many.get_or_init(|| (0..SPREAD).map(|_| Padded::default()).collect());
-            1 + thread() % SPREAD
+            1 + thread_number() % SPREAD
         };
         Place { stand, slot: self.lock(stand).insert(member) }
     }
@@ -131,7 +125,7 @@ impl Parking {
     /// are more.
     pub(super) fn take_due(&self, max: usize, wakers: &mut Vec<Waker>) -> bool {
         let max = max + wakers.len();
-        let own = 1 + thread() % SPREAD;
+        let own = 1 + thread_number() % SPREAD;
         let count = self.stands().count() as u32;
         let mut more = false;
         for at in (0..count).map(|at| (own + at) % count) {
@@ -189,20 +183,4 @@ impl Parking {
     fn lock(&self, at: u32) -> MutexGuard<'_, Shard> {
         lock(&self.stand(at).shard)
     }
-}
-
-/// A number of the thread that asks.
-fn thread() -> u32 {
-    // Std's: it orders nothing.
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    thread_local! {
-        static NUMBER: Cell<Option<u32>> = const { Cell::new(None) };
-    }
-    NUMBER.with(|number| {
-        number.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Relaxed);
-            number.set(Some(next));
-            next
-        })
-    })
 }

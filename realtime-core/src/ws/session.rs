@@ -226,7 +226,7 @@ impl Session {
     pub fn wrote(&mut self, n: usize) {
         self.blocked_since = None;
         self.outgoing.advance(n);
-        add(&self.subscription.hub().counters().bytes_sent, n as u64);
+        self.subscription.hub().counters().bytes_sent.add(n as u64);
         self.end_if_closed();
     }
 
@@ -234,7 +234,7 @@ impl Session {
     pub fn pop_chunk(&mut self) -> Option<Bytes> {
         let chunk = self.outgoing.pop()?;
         self.blocked_since = None;
-        add(&self.subscription.hub().counters().bytes_sent, chunk.len() as u64);
+        self.subscription.hub().counters().bytes_sent.add(chunk.len() as u64);
         self.end_if_closed();
         Some(chunk)
     }
@@ -243,7 +243,7 @@ impl Session {
     pub(crate) fn pop_frame(&mut self) -> Option<(u8, Bytes)> {
         let (opcode, payload) = self.outgoing.pop_frame()?;
         self.blocked_since = None;
-        add(&self.subscription.hub().counters().bytes_sent, payload.len() as u64);
+        self.subscription.hub().counters().bytes_sent.add(payload.len() as u64);
         self.end_if_closed();
         Some((opcode, payload))
     }
