@@ -233,6 +233,11 @@ impl Subscription {
         self.is_parked
     }
 
+    /// Takes word that it is not looked at now, though it may be for its sake that the task was woken.
+    pub(crate) fn pass_over(&mut self) {
+        self.is_parked = false;
+    }
+
     /// Arranges to be woken when the subscription is to end, by [`Overflow::Disconnect`] or by its
     /// patterns, though nothing is taken: for connections whose peer does not read. Ready when that
     /// is due already.
