@@ -227,15 +227,17 @@ impl Fanout {
 
     /// Bytes retained, and the lag of the slowest subscriber in events.
     pub(crate) fn gauge(&self) -> (u64, u64) {
-        let state = self.lock();
-        let lag = self.parking.max(|member| member.pending(&state.log));
-        (state.log.retained_bytes(), lag)
+        let (head, bytes) = self.with(|state| (state.log.head(), state.log.retained_bytes()));
+        // However many there are, nobody who publishes waits for all of them.
+        (bytes, self.parking.max(|member| member.pending(head)))
     }
 
     /// Takes at most `max` of those who are to be woken and were left. Called by the relay, which does
     /// not have it any more.
     fn take_due(self: &Arc<Self>, max: usize, wakers: &mut Vec<Waker>) {
-        self.is_relayed.store(false, Ordering::Release);
+        // Not a mere store, which a look at who is due might overtake: a publisher that finds this still
+        // set, and so leaves it to us, has said before who is due.
+        self.is_relayed.swap(false, Ordering::AcqRel);
         if self.parking.take_due(max, wakers) {
             self.leave_to_relay();
         }
