@@ -31,7 +31,11 @@ use shard::{Member, Past};
 pub use wakeups::Wakeups;
 
 /// How many subscribers a publisher wakes itself; see [`Relay`].
+#[cfg(not(all(test, shuttle)))]
 const WOKEN_AT_ONCE: usize = 64;
+/// A model has few.
+#[cfg(all(test, shuttle))]
+const WOKEN_AT_ONCE: usize = 1;
 
 /// A topic: its log under one mutex, its subscribers under others, and what most of them read next
 /// under none.
@@ -238,6 +242,17 @@ impl Fanout {
         // Not a mere store, which a look at who is due might overtake: a publisher that finds this still
         // set, and so leaves it to us, has said before who is due.
         self.is_relayed.swap(false, Ordering::AcqRel);
+        if self.parking.is_due() {
+            self.take_some_due(true, max, wakers);
+        }
+    }
+
+    /// Takes at most `max` of those who are to be woken. Others go to the relay, if there may be some
+    /// before any is taken: who leaves though it is about to be woken wakes others instead.
+    fn take_some_due(self: &Arc<Self>, may_be_more: bool, max: usize, wakers: &mut Vec<Waker>) {
+        if may_be_more {
+            self.leave_to_relay();
+        }
         if self.parking.take_due(max, wakers) {
             self.leave_to_relay();
         }
@@ -253,10 +268,12 @@ impl Fanout {
     /// there is a new event. Returns whom to wake at once.
     fn note(self: &Arc<Self>, state: MutexGuard<'_, State>, has_grown: bool) -> Vec<Waker> {
         let log = (state.log.head(), state.log.first_index());
-        let mut wakers = Vec::with_capacity(state.members.min(WOKEN_AT_ONCE));
+        let members = state.members;
         drop(state);
-        if self.parking.note(has_grown, log, WOKEN_AT_ONCE, &mut wakers) {
-            self.leave_to_relay();
+        let mut wakers = Vec::new();
+        if self.parking.note(has_grown, log) {
+            wakers.reserve(members.min(WOKEN_AT_ONCE));
+            self.take_some_due(members > WOKEN_AT_ONCE, WOKEN_AT_ONCE, &mut wakers);
         }
         wakers
     }

@@ -13,7 +13,11 @@ use crate::sync::{
 };
 
 /// How many subscribers are woken by whoever comes by.
+#[cfg(not(all(test, shuttle)))]
 const RELAYED: usize = 32;
+/// A model has few.
+#[cfg(all(test, shuttle))]
+const RELAYED: usize = 1;
 
 /// What publishers have left to be woken, so that to publish takes no longer the more subscribe.
 ///
