@@ -243,21 +243,19 @@ impl Fanout {
         // set, and so leaves it to us, has said before who is due.
         self.is_relayed.swap(false, Ordering::AcqRel);
         if self.parking.is_due() {
+            self.leave_to_relay();
             self.take_some_due(true, max, wakers);
         }
     }
 
-    /// Takes at most `max` of those who are to be woken. Others go to the relay, if there may be some
-    /// before any is taken: who leaves though it is about to be woken wakes others instead.
-    fn take_some_due(self: &Arc<Self>, may_be_more: bool, max: usize, wakers: &mut Vec<Waker>) {
-        if may_be_more {
-            self.leave_to_relay();
-        }
-        if self.parking.take_due(max, wakers) {
+    fn take_some_due(self: &Arc<Self>, relayed: bool, max: usize, wakers: &mut Vec<Waker>) {
+        if self.parking.take_due(relayed, max, wakers) {
             self.leave_to_relay();
         }
     }
 
+    /// Has others be woken by whoever uses the hub. Before any is taken to be woken here, if there may be
+    /// more: who leaves though it is about to be woken wakes others instead.
     fn leave_to_relay(self: &Arc<Self>) {
         if !self.is_relayed.swap(true, Ordering::AcqRel) {
             self.relay.add(self);
@@ -273,7 +271,10 @@ impl Fanout {
         let mut wakers = Vec::new();
         if self.parking.note(has_grown, log) {
             wakers.reserve(members.min(WOKEN_AT_ONCE));
-            self.take_some_due(members > WOKEN_AT_ONCE, WOKEN_AT_ONCE, &mut wakers);
+            if members > WOKEN_AT_ONCE {
+                self.leave_to_relay();
+            }
+            self.take_some_due(false, WOKEN_AT_ONCE, &mut wakers);
         }
         wakers
     }

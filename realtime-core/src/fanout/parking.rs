@@ -126,14 +126,14 @@ impl Parking {
         self.stands().any(|stand| stand.is_due.load(Ordering::Acquire))
     }
 
-    /// Takes at most `max` of those who are to be woken, those of this thread first. Tells whether there
-    /// are more.
-    pub(super) fn take_due(&self, max: usize, wakers: &mut Vec<Waker>) -> bool {
+    /// Takes at most `max` of those who are to be woken, those of this thread first if it is `relayed`, or
+    /// else those who came when there were few. Tells whether there are more.
+    pub(super) fn take_due(&self, relayed: bool, max: usize, wakers: &mut Vec<Waker>) -> bool {
         let max = max + wakers.len();
-        let own = 1 + thread() % SPREAD;
+        let from = if relayed { 1 + thread() % SPREAD } else { 0 };
         let count = self.stands().count() as u32;
         let mut more = false;
-        for at in (0..count).map(|at| (own + at) % count) {
+        for at in (0..count).map(|at| (from + at) % count) {
             let stand = self.stand(at);
             if !stand.is_due.load(Ordering::Acquire) {
                 continue;
