@@ -6,10 +6,12 @@
 //! has already made.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Instant,
 };
+
+use tokio::task::coop::unconstrained;
 
 mod admit;
 mod api;
@@ -87,8 +89,9 @@ impl Timer {
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
-        // The clock may have passed the deadline since `now` was read.
-        let polled = sleep.as_mut().poll(cx);
+        // The clock may have passed the deadline since `now` was read. A handler may have used up what
+        // tokio lets a task do in one poll: then it would not take the waker, and has to.
+        let polled = pin!(unconstrained(sleep.as_mut())).poll(cx);
         if polled.is_ready() {
             self.rings_for = 0;
         }

@@ -31,7 +31,11 @@ use shard::{Member, Past};
 pub use wakeups::Wakeups;
 
 /// How many subscribers a publisher wakes itself; see [`Relay`].
-const WOKEN_AT_ONCE: usize = 64;
+#[cfg(not(all(test, shuttle)))]
+const WOKEN_AT_ONCE: usize = 16;
+/// A model has few.
+#[cfg(all(test, shuttle))]
+const WOKEN_AT_ONCE: usize = 1;
 
 /// A topic: its log under one mutex, its subscribers under others, and what most of them read next
 /// under none.
@@ -227,20 +231,31 @@ impl Fanout {
 
     /// Bytes retained, and the lag of the slowest subscriber in events.
     pub(crate) fn gauge(&self) -> (u64, u64) {
-        let state = self.lock();
-        let lag = self.parking.max(|member| member.pending(&state.log));
-        (state.log.retained_bytes(), lag)
+        let (head, bytes) = self.with(|state| (state.log.head(), state.log.retained_bytes()));
+        // However many there are, nobody who publishes waits for all of them.
+        (bytes, self.parking.max(|member| member.pending(head)))
     }
 
     /// Takes at most `max` of those who are to be woken and were left. Called by the relay, which does
     /// not have it any more.
     fn take_due(self: &Arc<Self>, max: usize, wakers: &mut Vec<Waker>) {
-        self.is_relayed.store(false, Ordering::Release);
-        if self.parking.take_due(max, wakers) {
+        // Not a mere store, which a look at who is due might overtake: a publisher that finds this still
+        // set, and so leaves it to us, has said before who is due.
+        self.is_relayed.swap(false, Ordering::AcqRel);
+        if self.parking.is_due() {
+            self.leave_to_relay();
+            self.take_some_due(true, max, wakers);
+        }
+    }
+
+    fn take_some_due(self: &Arc<Self>, relayed: bool, max: usize, wakers: &mut Vec<Waker>) {
+        if self.parking.take_due(relayed, max, wakers) {
             self.leave_to_relay();
         }
     }
 
+    /// Has others be woken by whoever uses the hub. Before any is taken to be woken here, if there may be
+    /// more: who leaves though it is about to be woken wakes others instead.
     fn leave_to_relay(self: &Arc<Self>) {
         if !self.is_relayed.swap(true, Ordering::AcqRel) {
             self.relay.add(self);
@@ -251,10 +266,15 @@ impl Fanout {
     /// there is a new event. Returns whom to wake at once.
     fn note(self: &Arc<Self>, state: MutexGuard<'_, State>, has_grown: bool) -> Vec<Waker> {
         let log = (state.log.head(), state.log.first_index());
-        let mut wakers = Vec::with_capacity(state.members.min(WOKEN_AT_ONCE));
+        let members = state.members;
         drop(state);
-        if self.parking.note(has_grown, log, WOKEN_AT_ONCE, &mut wakers) {
-            self.leave_to_relay();
+        let mut wakers = Vec::new();
+        if self.parking.note(has_grown, log) {
+            wakers.reserve(members.min(WOKEN_AT_ONCE));
+            if members > WOKEN_AT_ONCE {
+                self.leave_to_relay();
+            }
+            self.take_some_due(false, WOKEN_AT_ONCE, &mut wakers);
         }
         wakers
     }

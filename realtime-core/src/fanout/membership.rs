@@ -28,9 +28,9 @@ impl Member {
         self.reached == log.head().index && !self.is_in_trouble
     }
 
-    /// Events between its place and the end of the log.
-    pub(super) fn pending(&self, log: &Log) -> u64 {
-        log.head().index.saturating_sub(self.reached)
+    /// Events between its place and `head`, where the log ends or has ended.
+    pub(super) fn pending(&self, head: Mark) -> u64 {
+        head.index.saturating_sub(self.reached)
     }
 }
 

@@ -101,34 +101,33 @@ impl Parking {
         self.lock(place.stand).park_far(place.slot, waker, past)
     }
 
-    /// Takes word of how the log is, `has_grown` when there is a new event, and takes at most `max` of
-    /// those who are to be woken for it. Tells whether there are more.
-    pub(super) fn note(
-        &self,
-        has_grown: bool,
-        (head, first): (Mark, u64),
-        max: usize,
-        wakers: &mut Vec<Waker>,
-    ) -> bool {
-        let mut more = false;
+    /// Takes word of how the log is, `has_grown` when there is a new event. Tells whether some are to be
+    /// woken.
+    pub(super) fn note(&self, has_grown: bool, (head, first): (Mark, u64)) -> bool {
+        let mut any = false;
         for stand in self.stands() {
             let mut shard = lock(&stand.shard);
             shard.note(has_grown, head, first);
-            let is_due = shard.take_due(max - wakers.len().min(max), wakers);
+            let is_due = shard.is_due();
             stand.is_due.store(is_due, Ordering::Release);
-            more |= is_due;
+            any |= is_due;
         }
-        more
+        any
     }
 
-    /// Takes at most `max` of those who are to be woken, those of this thread first. Tells whether there
-    /// are more.
-    pub(super) fn take_due(&self, max: usize, wakers: &mut Vec<Waker>) -> bool {
+    /// Whether some are to be woken, or were a moment ago.
+    pub(super) fn is_due(&self) -> bool {
+        self.stands().any(|stand| stand.is_due.load(Ordering::Acquire))
+    }
+
+    /// Takes at most `max` of those who are to be woken, those of this thread first if it is `relayed`, or
+    /// else those who came when there were few. Tells whether there are more.
+    pub(super) fn take_due(&self, relayed: bool, max: usize, wakers: &mut Vec<Waker>) -> bool {
         let max = max + wakers.len();
-        let own = 1 + thread_number() % SPREAD;
+        let from = if relayed { 1 + thread_number() % SPREAD } else { 0 };
         let count = self.stands().count() as u32;
         let mut more = false;
-        for at in (0..count).map(|at| (own + at) % count) {
+        for at in (0..count).map(|at| (from + at) % count) {
             let stand = self.stand(at);
             if !stand.is_due.load(Ordering::Acquire) {
                 continue;

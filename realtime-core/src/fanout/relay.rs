@@ -13,14 +13,18 @@ use crate::sync::{
 };
 
 /// How many subscribers are woken by whoever comes by.
+#[cfg(not(all(test, shuttle)))]
 const RELAYED: usize = 32;
+/// A model has few.
+#[cfg(all(test, shuttle))]
+const RELAYED: usize = 1;
 
 /// What publishers have left to be woken, so that to publish takes no longer the more subscribe.
 ///
 /// A publisher wakes the first few. From then on whoever uses the hub wakes some more, those who have
 /// just been woken before all others: so the number of those who wake grows as fast as that of those who
 /// are awake, on all threads at once, and nobody does much of it. It goes on as long as the hub is used
-/// at all, be it by a heartbeat: no single subscriber can hold up the rest by not looking.
+/// at all, be it by a heartbeat: those who are woken and do not look hold up the rest no longer than that.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Relay(Arc<Inner>);
 

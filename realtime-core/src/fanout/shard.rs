@@ -168,6 +168,11 @@ impl Shard {
             self.unpark(at);
             wakers.extend(self.slots[at as usize].waker.take());
         }
+        self.is_due()
+    }
+
+    /// Whether some are to be woken.
+    pub(super) fn is_due(&self) -> bool {
         self.due.first != NONE || self.passed().is_some()
     }
 

@@ -66,6 +66,11 @@ impl Subscription {
         self.is_parked
     }
 
+    /// Takes word that it is not looked at now, though it may be for its sake that the task was woken.
+    pub(crate) fn pass_over(&mut self) {
+        self.is_parked = false;
+    }
+
     /// Takes until `take` is full or nothing is left; tells whether it took anything.
     fn take_some(&mut self, take: &mut dyn Take, now: Instant) -> bool {
         if self.has_ended() {

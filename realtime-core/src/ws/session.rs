@@ -412,7 +412,7 @@ impl Session {
 
     fn take_events(&mut self, cx: &mut Context<'_>, now: Instant) {
         if self.outgoing.len() >= WRITE_BYTES {
-            return;
+            return self.subscription.pass_over();
         }
         let before = self.outgoing.len();
         loop {

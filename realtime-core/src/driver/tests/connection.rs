@@ -314,3 +314,28 @@ async fn a_topic_that_a_handler_adds_at_the_end_is_left() {
     drop(socket);
     assert_eq!(hub.stats().topics, 0);
 }
+
+/// A subscription that was not looked at, because direct messages filled the write, may have been woken.
+#[tokio::test(start_paused = true)]
+async fn what_is_published_beside_a_large_direct_message_is_written_at_once() {
+    let hub = Hub::new();
+    let (handed, handle) = tokio::sync::oneshot::channel();
+    let (mut client, _server) = connect(&hub, 1024 * 1024, &[], async |socket: Socket| {
+        let _ = handed.send(socket);
+        std::future::pending::<()>().await;
+    });
+    let mut socket = handle.await.unwrap();
+    tokio::task::yield_now().await;
+    let large = "x".repeat(70 * 1024);
+    let began = now();
+    socket.send(Message::text(large)).await.unwrap();
+    publish(&hub, "published").await;
+    tokio::time::timeout(Duration::from_secs(1), async {
+        while !client.bytes.ends_with(b"published") {
+            client.io.read_buf(&mut client.bytes).await.unwrap();
+        }
+    })
+    .await
+    .expect("it waits for the next ping");
+    assert_eq!(now(), began);
+}

@@ -50,3 +50,29 @@ async fn an_idle_event_stream_is_polled_for_its_heartbeats_alone() {
         assert_eq!(polls, 2 * HEARTBEATS, "every {seconds} s");
     }
 }
+
+/// Does more in one poll than tokio lets a task do, which then lets no timer be set.
+async fn busy_once(socket: Socket) {
+    for _ in 0..200 {
+        tokio::task::coop::consume_budget().await;
+    }
+    idle(socket).await;
+}
+
+/// Nobody else would ever find out that its peer has gone.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_handler_was_busy_is_pinged_too() {
+    let (mut client, _server) = connect(&Hub::new(), 64, &[], busy_once);
+    let pinged = tokio::time::timeout(Duration::from_secs(60), client.next()).await;
+    assert_eq!(pinged.expect("no ping came"), Some((opcode::PING, Vec::new())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_stream_whose_handler_was_busy_is_pinged_too() {
+    let (session, socket) = session(&Hub::new());
+    let input = futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+    let mut stream = ByteStream::new(input, session, Some(boxed(busy_once(socket))));
+    let pinged = tokio::spawn(async move { stream.next().await });
+    let pinged = tokio::time::timeout(Duration::from_secs(60), pinged).await;
+    assert!(pinged.expect("no ping came").unwrap().is_some());
+}

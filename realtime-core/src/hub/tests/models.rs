@@ -12,6 +12,7 @@ mod budget;
 mod interest;
 mod loss;
 mod patterns;
+mod relay;
 mod streams;
 
 /// Never lags, never is cut for it.

@@ -194,3 +194,17 @@ fn who_lags_too_far_is_cut_though_it_could_share() {
     assert_eq!(take(&world, &mut fast, 100).0.len(), 3);
     assert_eq!(take(&world, &mut slow, 100).0, ["disconnected"]);
 }
+
+/// It would count in no memory, and be given to whoever looks without the log.
+#[test]
+fn what_a_log_has_let_go_of_is_not_kept_as_the_newest() {
+    let world = World::new(Retention::default());
+    let mut subscription = world.subscribe("a");
+    world.publish("a", Event::text("x"));
+    take(&world, &mut subscription, 100);
+    let member = &subscription.topics[0].member;
+    let newest = || member.with_newest(&Lines, |batch| Some(batch.last_sequence()));
+    assert!(newest().is_some());
+    member.fanout().shrink_by(u64::MAX);
+    assert_eq!(newest(), None);
+}

@@ -5,7 +5,7 @@ use super::*;
 const SUBSCRIBERS: usize = 1000;
 
 /// Woken by one publish, and by one use of the hub.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 16;
 const RELAYED: usize = 32;
 
 struct Crowd {
