@@ -7,6 +7,7 @@
 use std::{
     cell::Cell,
     hint::black_box,
+    num::NonZero,
     rc::Rc,
     sync::Barrier,
     thread,
@@ -14,7 +15,10 @@ use std::{
 };
 
 use realtime::{Event, Hub, ws::Format};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
 use tokio::sync::broadcast;
 
 use crate::{
@@ -119,6 +123,7 @@ fn run(way: Way, threads: usize, windows: usize) -> Rates {
         for nth in 0..threads {
             let (hub, sender, window) = (hub.clone(), sender.clone(), &window);
             scope.spawn(move || {
+                pin(nth);
                 let _timers = streams::enter_runtime();
                 let mut sweep = sweep(way, hub, sender, share(nth));
                 window.wait();
@@ -181,6 +186,14 @@ fn sweep(way: Way, hub: Hub, sender: broadcast::Sender<Event>, share: usize) -> 
             })
         }
     }
+}
+
+/// Has this thread, the `nth`, stay on one core: who is let go is else often put beside who lets it go.
+fn pin(nth: usize) {
+    let mut core = CpuSet::new();
+    core.set(nth % thread::available_parallelism().map_or(1, NonZero::get));
+    // Where that isn't allowed, the system chooses.
+    let _ = sched_setaffinity(None, &core);
 }
 
 /// How long all threads of this process were running so far.
