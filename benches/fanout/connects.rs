@@ -43,7 +43,7 @@ pub(crate) fn connects(plan: &Plan) {
         table.print();
         chart.panel(transport.name(), bars);
     }
-    chart.write("connects");
+    chart.write("fanout-connects");
 }
 
 fn run(plan: &Plan, entry: Entry, transport: Transport) -> Figures {

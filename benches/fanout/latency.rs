@@ -56,7 +56,7 @@ pub(crate) fn latency(plan: &Plan) {
         table.print();
         chart.panel(title, bars);
     }
-    chart.write("latency");
+    chart.write("fanout-latency");
 }
 
 /// How late deliveries were at each of the percentiles, in milliseconds.

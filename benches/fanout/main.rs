@@ -32,7 +32,6 @@
     reason = "a benchmark tells its figures"
 )]
 
-mod chart;
 mod client;
 mod connects;
 mod floors;
@@ -44,10 +43,13 @@ mod ours;
 mod plan;
 mod rivals;
 mod server;
-mod table;
 mod throughput;
 mod wire;
 
+#[path = "../figures/mod.rs"]
+mod figures;
+
+use figures::{chart, table};
 use plan::{PARTS, Plan};
 use rustix::process::{Resource, getrlimit};
 

@@ -51,7 +51,7 @@ pub(crate) fn memory(plan: &Plan) {
         table.print();
         chart.panel(title, bars);
     }
-    chart.write("memory");
+    chart.write("fanout-memory");
 }
 
 fn run(plan: &Plan, entry: Entry, transport: Transport, open: usize) -> Figures {

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
+pub(crate) use crate::chart::Kind;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     WebSocket,
@@ -47,19 +49,6 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// What it is, over a WebSocket and as an event stream; empty where it is none.
     labels: [&'static str; 2],
-}
-
-/// Who a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// What the machine can do.
-    Limit,
-    Ours,
-    /// Without all that configuration can switch off.
-    Bare,
-    Rival,
-    /// A framework that is given nothing to do.
-    Floor,
 }
 
 impl Entry {

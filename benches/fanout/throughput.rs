@@ -59,7 +59,7 @@ pub(crate) fn throughput(plan: &Plan) {
             }
         }
     }
-    chart.write("throughput");
+    chart.write("fanout-throughput");
 }
 
 fn compare(plan: &Plan, setting: Setting, chart: &mut Chart) {
@@ -143,7 +143,7 @@ pub(crate) fn guards(plan: &Plan) {
             chart.panel(setting.title(), bars);
         }
     }
-    chart.write("guards");
+    chart.write("fanout-guards");
 }
 
 /// All clients but one in ten, and those with the tenth that reads nothing.
@@ -196,7 +196,7 @@ pub(crate) fn slow(plan: &Plan) {
         table.print();
         chart.panel(setting.title(), bars);
     }
-    chart.write("slow");
+    chart.write("fanout-slow");
 }
 
 fn run(plan: &Plan, entry: Entry, setting: Setting) -> Figures {

@@ -2,8 +2,6 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use crate::plan::Kind;
-
 const WIDTH: usize = 920;
 const NAMES: usize = 270;
 const BARS: usize = 440;
@@ -16,7 +14,21 @@ pub(crate) struct Chart {
     panels: Vec<(String, Vec<Bar>)>,
 }
 
-/// A server's figure.
+/// Whose a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every benchmark has all of them")]
+pub(crate) enum Kind {
+    /// What the machine can do.
+    Limit,
+    Ours,
+    /// Without all that configuration can switch off.
+    Bare,
+    Rival,
+    /// A framework that is given nothing to do.
+    Floor,
+}
+
+/// One figure.
 pub(crate) struct Bar {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -34,10 +46,10 @@ impl Chart {
         self.panels.push((title.into(), bars));
     }
 
-    /// Writes it as `target/bench/fanout-PART.svg`.
-    pub(crate) fn write(&self, part: &str) {
+    /// Writes it as `target/bench/NAME.svg`.
+    pub(crate) fn write(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
-        let file = folder.join(format!("fanout-{part}.svg"));
+        let file = folder.join(format!("{name}.svg"));
         fs::create_dir_all(&folder).expect("a folder");
         fs::write(&file, self.svg().expect("text")).expect("a file");
         println!("\n{}", file.display());
