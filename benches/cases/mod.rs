@@ -103,7 +103,7 @@ impl Cases {
         let theirs = case.theirs.as_mut().map(|(name, theirs)| (*name, theirs));
         for (who, work) in [("realtime", &mut case.ours)].into_iter().chain(theirs) {
             let name = format!("{name}/{who}");
-            group.bench_function(name, |bencher| bencher.iter_custom(|times| work(times)));
+            group.bench_function(name, |bencher| bencher.iter_custom(&mut *work));
         }
         group.finish();
         let runs = match self.options.is_quick {

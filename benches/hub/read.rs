@@ -87,7 +87,7 @@ fn resume() -> Case {
             let mut resumed = Vec::with_capacity(RESUMED);
             let started = Instant::now();
             for waker in &wakers {
-                let request = Subscribe::to(TOPIC).after(id.clone());
+                let request = Subscribe::to(TOPIC).after(id);
                 let mut subscription = hub.subscribe(request).expect("a valid topic");
                 let (mut cx, now) = (Context::from_waker(waker), Instant::now());
                 let mut taken = 0;
