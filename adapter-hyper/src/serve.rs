@@ -5,7 +5,7 @@ use std::{
     error::Error,
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
 };
 
@@ -125,7 +125,8 @@ where
         };
         configure_socket(&socket, hub);
         let socket = WriteDeadline::new(socket, limits.write_deadline);
-        let service = service.clone();
+        // Boxed to be movable, whatever it is.
+        let service = Box::new(service.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             // hyper lets go of the service when the connection has ended or was upgraded.
             let _counted = &place;
@@ -143,26 +144,26 @@ where
 }
 
 /// Runs a connection, which takes no further request once `stopping` has no sender any more.
-async fn until_told<S, B>(
-    connection: UpgradeableConnection<TokioIo<WriteDeadline<TcpStream>>, S>,
+///
+/// No `async fn`, whose future would have room for the connection twice: as it comes and where it is pinned.
+fn until_told<S, B>(
+    mut connection: UpgradeableConnection<TokioIo<WriteDeadline<TcpStream>>, S>,
     mut stopping: watch::Receiver<()>,
-) -> hyper::Result<()>
+) -> impl Future<Output = hyper::Result<()>>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Unpin,
+    S::Future: Unpin,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut connection = pin!(connection);
-    let mut told = pin!(stopping.changed());
-    let mut is_told = false;
-    poll_fn(|cx| {
-        if !is_told && told.as_mut().poll(cx).is_ready() {
-            is_told = true;
-            connection.as_mut().graceful_shutdown();
+    let mut told = Some(Box::pin(async move { stopping.changed().await.is_err() }));
+    poll_fn(move |cx| {
+        if told.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_ready()) {
+            told = None;
+            Pin::new(&mut connection).graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        Pin::new(&mut connection).poll(cx)
     })
-    .await
 }
 
 /// Closes a connection by RST, so that nothing of it is left: after a FIN of ours the system would

@@ -37,12 +37,12 @@ thread_local! {
 #[derive(Debug)]
 pub struct Connection<T, H> {
     io: T,
+    phase: Phase,
+    needs_flush: bool,
+    timer: Timer,
     session: Session,
     handler: Running<H>,
     identifying: Identifying,
-    timer: Timer,
-    phase: Phase,
-    needs_flush: bool,
 }
 
 #[derive(Debug)]

@@ -49,24 +49,25 @@ const FIRST_MESSAGE_FRAGMENTS: u32 = 16;
 /// passed, and ends when [`status`](Self::status) says so.
 #[derive(Debug)]
 pub struct Session {
-    subscription: Subscription,
-    format: Format,
-    /// If it is not the hub's; boxed because it mostly is.
-    config: Option<Box<WebSocketConfig>>,
-    decoder: Decoder,
-    outgoing: Outgoing,
-    shared: Option<Arc<Shared>>,
+    // What each batch of events needs lies together.
     phase: Phase,
+    format: Format,
+    subscription: Subscription,
+    outgoing: Outgoing,
     heard_at: Instant,
     pinged_at: Option<Instant>,
     blocked_since: Option<Instant>,
+    shared: Option<Arc<Shared>>,
+    lifetime: Lifetime,
+    identification: Identification,
+    admission: Admission,
+    /// If it is not the hub's; boxed because it mostly is.
+    config: Option<Box<WebSocketConfig>>,
     /// Input that was read while the handler had no room; at most one read's worth, boxed because there is
     /// mostly none.
     unread: Option<Box<Bytes>>,
+    decoder: Decoder,
     pace: Pace,
-    identification: Identification,
-    admission: Admission,
-    lifetime: Lifetime,
 }
 
 /// How a connection is to be.
