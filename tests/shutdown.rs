@@ -101,17 +101,18 @@ async fn end_together(adapter: &str) {
 async fn answer_what_was_asked(adapter: &str) {
     let mut service = Service::start(adapter);
     let mut client = TcpStream::connect(service.addr).await.expect("a connection");
-    client
-        .write_all(b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
-        .await
-        .expect("sent");
-    // Whoever has been answered came after it was read.
-    let stats = Request::get("/stats").header("Host", service.addr.to_string());
-    http::exchange(service.addr, stats.bytes()).await;
+    let head =
+        "POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    client.write_all(head.as_bytes()).await.expect("sent");
+    // It is asked, and somebody waits for the rest (RFC 9110, section 10.1.1).
+    let mut goes_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    let read = tokio::time::timeout(DEADLINE, client.read_exact(&mut goes_on)).await;
+    read.expect("word in time").expect("word that it goes on");
+    assert_eq!(goes_on.as_slice(), b"HTTP/1.1 100 Continue\r\n\r\n");
     service.signal(Signal::TERM);
     service.takes_nobody().await;
     assert_eq!(service.ended(), None);
-    client.write_all(b"llo").await.expect("sent");
+    client.write_all(b"hello").await.expect("sent");
     let mut answer = Vec::new();
     let read = tokio::time::timeout(DEADLINE, client.read_to_end(&mut answer)).await;
     read.expect("an end in time").expect("an end");
