@@ -39,6 +39,7 @@ mod messages;
 #[cfg(shuttle)]
 mod models;
 mod on_close;
+#[cfg(all(target_pointer_width = "64", not(shuttle)))]
 mod sizes;
 mod write_deadline;
 

@@ -13,7 +13,6 @@ use crate::{
 };
 
 #[test]
-#[cfg(all(target_pointer_width = "64", not(shuttle)))]
 fn what_a_connection_has_does_not_grow() {
     // What it is, its size, and how large it may be: as large as it was when this was written. The io is
     // not among it, which is the framework's. Who makes something smaller lowers the bound.
