@@ -186,7 +186,7 @@ impl Field {
             on_core.push(ran_here() - ran);
             let last = self.told.recv_timeout(PATIENCE).expect("everybody gets it");
             reached.push(last - began);
-            // The last one parks.
+            // The sessions' thread goes to sleep, as where events are rare.
             thread::sleep(Duration::from_micros(200));
         }
         let count = calls.len();
@@ -218,7 +218,7 @@ impl Field {
         hub.start_drain();
         let started = began.elapsed();
         self.runtime.spawn(async move {
-            let _ = tell.send(hub.drain().await);
+            tell.send(hub.drain().await).expect("it is waited for");
         });
         let report = told.recv_timeout(PATIENCE).expect("a drain ends");
         let cpu = self.server.ran() - ran;

@@ -63,7 +63,7 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// not permitted, 503 when the hub's table is full; the socket is dropped.
     ///
     /// # Cancel safety
-    /// Dropping this drops the connection.
+    /// The connection is open from the call on, also before this is polled. Dropping this drops the connection.
     pub fn stream(
         self,
         request: impl Into<Subscribe>,
@@ -80,7 +80,8 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// not permitted, 503 when the hub's table is full; the socket is dropped.
     ///
     /// # Cancel safety
-    /// Dropping this drops the connection and the handler.
+    /// The connection is open from the call on, also before this is polled. Dropping this drops the connection
+    /// and the handler.
     pub fn run<F, R>(self, run: F) -> impl Future<Output = Result<CloseCause, Rejection>>
     where
         F: FnOnce(Socket) -> R + Send + 'static,
@@ -98,7 +99,8 @@ impl<T: MessageTransport + Unpin> Attached<T> {
     /// See [`run`](Self::run).
     ///
     /// # Cancel safety
-    /// Dropping this drops the connection and the handler.
+    /// The connection is open from the call on, also before this is polled. Dropping this drops the connection
+    /// and the handler.
     pub fn run_local<F, R>(self, run: F) -> impl Future<Output = Result<CloseCause, Rejection>>
     where
         F: FnOnce(Socket) -> R + 'static,

@@ -321,7 +321,7 @@ async fn what_is_published_beside_a_large_direct_message_is_written_at_once() {
     let hub = Hub::new();
     let (handed, handle) = tokio::sync::oneshot::channel();
     let (mut client, _server) = connect(&hub, 1024 * 1024, &[], async |socket: Socket| {
-        let _ = handed.send(socket);
+        assert!(handed.send(socket).is_ok(), "the test waits for it");
         std::future::pending::<()>().await;
     });
     let mut socket = handle.await.unwrap();

@@ -155,7 +155,7 @@ fn a_session_does_not_grow() {
         ("Session", size_of::<Session>(), 656),
         ("WebSocketConfig", size_of::<WebSocketConfig>(), 48),
         ("Decoder", size_of::<Decoder>(), 80),
-        ("Outgoing", size_of::<Outgoing>(), 96),
+        ("Outgoing", size_of::<Outgoing>(), 80),
         ("Phase", size_of::<Phase>(), 16),
         ("Pace", size_of::<Pace>(), 136),
         ("Identification", size_of::<Identification>(), 32),
