@@ -196,3 +196,16 @@ fn what_comes_between_looking_and_parking_is_not_slept_over() {
     assert!(polled.is_ready(), "it would sleep, and nobody would wake it");
     assert_eq!(take.taken, 1);
 }
+
+/// The hub is told where a subscription has got to, also of one that has more to take and does not wait.
+#[test]
+fn who_takes_some_of_what_is_there_lags_by_the_rest() {
+    let world = World::new(Retention::default());
+    let mut subscription = world.subscribe("a");
+    (0..100).for_each(|_| _ = world.publish("a", text(1)));
+    assert_eq!(world.hub.stats().max_lag, 100);
+    assert_eq!(world.read(&mut subscription, 10).len(), 10);
+    assert_eq!(world.hub.stats().max_lag, 90);
+    assert_eq!(world.read(&mut subscription, 100).len(), 90);
+    assert_eq!(world.hub.stats().max_lag, 0);
+}
