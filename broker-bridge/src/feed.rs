@@ -65,4 +65,11 @@ impl Fetched {
         self.bytes.fetch_sub(size, AcqRel);
         Some(fed)
     }
+
+    /// The next, if it is there.
+    pub(crate) fn try_next(&mut self) -> Option<Fed> {
+        let (fed, size) = self.queue.try_recv().ok()?;
+        self.bytes.fetch_sub(size, AcqRel);
+        Some(fed)
+    }
 }
