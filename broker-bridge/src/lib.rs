@@ -8,5 +8,5 @@
 mod feed;
 mod link;
 
-pub use feed::Feed;
+pub use feed::{Feed, Fetched};
 pub use link::{At, Engine, EngineError, Fed, Hello, History, Interest, Link, Record};
