@@ -38,7 +38,9 @@ pub enum UrlError {
     #[error("expected the name of the master's service after the sentinels, as in `/mymaster`")]
     NoService,
     /// Another database than the first.
-    #[error("expected database 0, got {0:?}: channels know no databases, use a prefix to separate hubs")]
+    #[error(
+        "expected database 0, got {0:?}: channels know no databases, use a prefix to separate hubs"
+    )]
     Database(String),
 }
 
@@ -74,7 +76,9 @@ impl Address {
         match kind {
             Kind::Sentinel if path.is_empty() => Err(UrlError::NoService),
             Kind::Sentinel => Ok(Self::Sentinel { seeds, service: path.to_owned() }),
-            _ if !matches!(path, "" | "0") => Err(UrlError::Database(path.chars().take(32).collect())),
+            _ if !matches!(path, "" | "0") => {
+                Err(UrlError::Database(path.chars().take(32).collect()))
+            }
             Kind::Cluster => Ok(Self::Cluster { seeds }),
             Kind::Server => match <[ConnectionInfo; 1]>::try_from(seeds) {
                 Ok([server]) => Ok(Self::Server(server)),

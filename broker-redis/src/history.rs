@@ -67,8 +67,9 @@ impl<'a> Reading<'a> {
 
     /// Takes what `realtime1_read` has answered.
     pub(crate) fn take(&mut self, answer: &Value) -> Result<(), EngineError> {
-        let (epoch, newest, now, entries) = page(answer)
-            .ok_or_else(|| failure::unexpected("realtime1_read", "epoch, newest, time and entries"))?;
+        let (epoch, newest, now, entries) = page(answer).ok_or_else(|| {
+            failure::unexpected("realtime1_read", "epoch, newest, time and entries")
+        })?;
         if *self.epoch.get_or_insert(epoch) != epoch {
             // The server has been emptied meanwhile. What came before is of the epoch that it says.
             self.done = true;

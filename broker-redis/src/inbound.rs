@@ -30,12 +30,7 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    pub(crate) fn new(
-        feed: Feed,
-        connection: Weak<Slot>,
-        channels: String,
-        marks: String,
-    ) -> Self {
+    pub(crate) fn new(feed: Feed, connection: Weak<Slot>, channels: String, marks: String) -> Self {
         let feed = Mutex::new(Some(feed));
         Self { feed, connection, channels, marks, passed_over: AtomicU64::new(0) }
     }

@@ -77,9 +77,7 @@ fn milliseconds(age: Duration) -> u64 {
 
 fn understood(answer: &Value) -> Result<(At, u64), EngineError> {
     let numbers = match answer {
-        Value::Array(parts) => {
-            (number(parts.first()), number(parts.get(1)), number(parts.get(2)))
-        }
+        Value::Array(parts) => (number(parts.first()), number(parts.get(1)), number(parts.get(2))),
         _ => (None, None, None),
     };
     match numbers {
@@ -127,8 +125,7 @@ async fn load_as(
 
 /// What the server is that does not know functions.
 async fn too_old(connection: &mut MultiplexedConnection) -> EngineError {
-    let info: String =
-        cmd("INFO").arg("server").query_async(connection).await.unwrap_or_default();
+    let info: String = cmd("INFO").arg("server").query_async(connection).await.unwrap_or_default();
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name));
     let came = match (field("valkey_version:"), field("redis_version:")) {
         (Some(version), _) => format!("Valkey {version}"),

@@ -64,8 +64,7 @@ impl RedisLink {
         }
         let slot = Arc::<Slot>::default();
         let marks = prefix.marks(name);
-        let inbound =
-            Inbound::new(feed, Arc::downgrade(&slot), prefix.channels(), marks.clone());
+        let inbound = Inbound::new(feed, Arc::downgrade(&slot), prefix.channels(), marks.clone());
         let inbound = Arc::new(inbound);
         let taking = Arc::clone(&inbound);
         let config = AsyncConnectionConfig::new().set_push_sender(move |push| {
@@ -89,7 +88,9 @@ impl RedisLink {
 
     fn connection(&self) -> Result<MultiplexedConnection, EngineError> {
         lock(&self.connection).clone().ok_or_else(|| {
-            EngineError::Unreachable("the connection is closed; what came did not fit, or it is lost".into())
+            EngineError::Unreachable(
+                "the connection is closed; what came did not fit, or it is lost".into(),
+            )
         })
     }
 

@@ -110,7 +110,8 @@ fn owner_of(slot: u64, slots: &Value) -> Option<(&str, u16)> {
     ranges.iter().find_map(|range| {
         let Value::Array(range) = range else { return None };
         let (from, to) = (number(range.first())?, number(range.get(1))?);
-        let Some(Value::Array(master)) = range.get(2).filter(|_| (from..=to).contains(&slot)) else {
+        let Some(Value::Array(master)) = range.get(2).filter(|_| (from..=to).contains(&slot))
+        else {
             return None;
         };
         let name = match master.first()? {
@@ -128,15 +129,17 @@ mod tests {
 
     #[test]
     fn finds_the_owner_of_a_slot() {
-        let node = |name: &str, port| {
-            Value::Array(vec![Value::BulkString(name.into()), Value::Int(port)])
-        };
+        let node =
+            |name: &str, port| Value::Array(vec![Value::BulkString(name.into()), Value::Int(port)]);
         let range = |from, to, master| {
             let replica = node("replica", 9);
             Value::Array(vec![Value::Int(from), Value::Int(to), master, replica])
         };
-        let slots =
-            Value::Array(vec![range(0, 99, node("a", 1)), range(200, 300, node("b", 2)), Value::Nil]);
+        let slots = Value::Array(vec![
+            range(0, 99, node("a", 1)),
+            range(200, 300, node("b", 2)),
+            Value::Nil,
+        ]);
         for (slot, expected) in [
             (0, Some(("a", 1))),
             (99, Some(("a", 1))),

@@ -8,6 +8,7 @@
 //! - [`ws`]: a WebSocket client that speaks in single frames;
 //! - [`http`]: one raw request, one parsed response;
 //! - [`proxy`]: a TCP proxy that cuts connections;
+//! - [`servers`]: real servers that brokers talk to;
 //! - [`conformance`]: one suite that every adapter passes;
 //! - [`fuzz`]: what must hold whatever the peer sends, for a fuzzer and for the replay of its corpus;
 //! - [`wait`]: polling for a condition with a deadline;
@@ -30,6 +31,7 @@ pub mod conformance;
 pub mod fuzz;
 pub mod http;
 pub mod proxy;
+pub mod servers;
 pub mod sse;
 pub mod wait;
 pub mod ws;
