@@ -115,13 +115,9 @@ impl fmt::Debug for Address {
 }
 
 fn server(url: &str) -> Result<ConnectionInfo, UrlError> {
-    // The client's errors name what is wrong, and no part of the URL.
-    let info = url.into_connection_info().map_err(|error| {
-        UrlError::Server(match error.kind() {
-            redis::ErrorKind::InvalidClientConfig => error.category().to_owned(),
-            _ => "it does not parse".to_owned(),
-        })
-    })?;
+    let info = url.into_connection_info();
+    // The client's error is not passed on: it must not hold any part of the URL, and this one never does.
+    let info = info.map_err(|_| UrlError::Server("one of them does not parse".to_owned()))?;
     // Messages come beside answers in the third version of the protocol only.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     Ok(info.set_redis_settings(settings))

@@ -11,9 +11,8 @@ use crate::{
 
 /// A Redis (7.0 or later) or Valkey server that carries events between the instances of a service.
 ///
-/// All instances with the same server and prefix are one hub. What the user needs to be permitted on a
-/// server with access control: the keys and channels `{prefix}:*`, the key `prefix`, and the commands in
-/// the [documentation of the crate](crate).
+/// All instances with the same server and prefix are one hub. What its user has to be permitted stands in the
+/// [documentation of the crate](crate).
 ///
 /// ```
 /// let redis = realtime_redis::Redis::connect("redis://127.0.0.1")?.prefix("shop")?;

@@ -34,6 +34,11 @@ fn server_failure(kind: ServerErrorKind, error: &RedisError, text: String) -> En
         ServerErrorKind::ResponseError if is_missing_function(error) => {
             EngineError::Unreachable(text)
         }
+        ServerErrorKind::ResponseError
+            if error.detail().is_some_and(|detail| detail.starts_with("The user executing")) =>
+        {
+            EngineError::Refused(text)
+        }
         // An error in the middle of a function, as when somebody else has written to its keys.
         ServerErrorKind::ResponseError
             if error.detail().is_some_and(|detail| detail.contains("@user_function")) =>

@@ -187,6 +187,9 @@ local function store(prefix, topic, data, kind, name, event_key)
   local id = decimal(sequence) .. '-0'
   local added = redis.pcall('XADD', stream, 'MAXLEN', '~', decimal(state.events), id, 'm', message)
   if type(added) == 'table' and added.err then
+    if not string.find(added.err, 'WRONGTYPE') and not string.find(added.err, 'equal or smaller') then
+      return added
+    end
     -- Somebody else wrote to it, or something else. Its past is lost, and readers see that in `previous`.
     redis.call('UNLINK', stream)
     redis.call('XADD', stream, id, 'm', message)

@@ -8,9 +8,8 @@ use realtime_core::TopicPattern;
 /// server tries very many ways to match. What matches beside is passed over where it arrives.
 pub(crate) fn glob(channels: &str, pattern: &TopicPattern) -> String {
     let tokens: Vec<&str> = pattern.as_str().split('.').collect();
-    let is_wildcard = |token: &&str| matches!(*token, "*" | ">");
-    let first = tokens.iter().position(|token| is_wildcard(&token)).unwrap_or(tokens.len());
-    let last = tokens.iter().rposition(|token| is_wildcard(&token)).unwrap_or(first);
+    let first = tokens.iter().position(is_wildcard).unwrap_or(tokens.len());
+    let last = tokens.iter().rposition(is_wildcard).unwrap_or(first);
     let mut glob = String::new();
     escape(channels, &mut glob);
     for token in tokens.iter().take(first) {
@@ -23,6 +22,10 @@ pub(crate) fn glob(channels: &str, pattern: &TopicPattern) -> String {
         escape(token, &mut glob);
     }
     glob
+}
+
+fn is_wildcard(token: &&str) -> bool {
+    matches!(*token, "*" | ">")
 }
 
 fn escape(literal: &str, glob: &mut String) {

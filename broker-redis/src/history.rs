@@ -82,10 +82,10 @@ impl<'a> Reading<'a> {
         for (id, message) in entries {
             came = true;
             self.entries += 1;
-            self.before = id.clone();
+            self.before = id.to_vec();
             // Entries that somebody else has put there are none of the sequence.
             let Ok(message) = Message::parse(message) else { continue };
-            if message.at.epoch != epoch || *id != format!("{}-0", message.at.sequence).as_bytes() {
+            if message.at.epoch != epoch || id != format!("{}-0", message.at.sequence).as_bytes() {
                 continue;
             }
             let age = Duration::from_millis(now.saturating_sub(message.time));
@@ -119,13 +119,15 @@ impl<'a> Reading<'a> {
     }
 }
 
-type Entry<'a> = (&'a Vec<u8>, &'a [u8]);
+type Entry<'a> = (&'a [u8], &'a [u8]);
 
 fn page(answer: &Value) -> Option<(u64, u64, u64, impl Iterator<Item = Entry<'_>>)> {
     let Value::Array(parts) = answer else { return None };
     let [epoch, newest, now, Value::Array(entries)] = parts.as_slice() else { return None };
     let entries = entries.chunks_exact(2).filter_map(|entry| match entry {
-        [Value::BulkString(id), Value::BulkString(message)] => Some((id, message.as_slice())),
+        [Value::BulkString(id), Value::BulkString(message)] => {
+            Some((id.as_slice(), message.as_slice()))
+        }
         _ => None,
     });
     Some((number(Some(epoch))?, number(Some(newest))?, number(Some(now))?, entries))

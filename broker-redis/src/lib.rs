@@ -24,7 +24,8 @@
 //! to whoever misses it, as are events that a server has lost: a number is never given to two events.
 //!
 //! # Access control
-//! A user of its own needs `%RW~realtime %RW~{realtime}:* &{realtime}:*` and the commands `fcall`,
+//! A user of its own needs the keys `%RW~realtime %RW~{realtime}:*`, the channels `&{realtime}:*`, or `&*`
+//! where anybody follows patterns (a server compares those literally), and the commands `fcall`,
 //! `function|load`, `info`, `time`, `subscribe`, `unsubscribe`, `psubscribe`, `punsubscribe`, `publish`,
 //! `hmget`, `hget`, `hset`, `unlink`, `rpush`, `ltrim`, `lrange`, `zadd`, `zrange`, `zrangebyscore`,
 //! `zrevrangebyscore`, `zremrangebyscore`, `zrem`, `zscore`, `xadd`, `xtrim`, `xrevrange`, `pexpire`, and with

@@ -17,13 +17,23 @@ pub(crate) async fn locate(
     address: &Address,
     prefix: &Prefix,
 ) -> Result<ConnectionInfo, EngineError> {
-    match address {
-        Address::Server(server) => Ok(server.clone()),
-        Address::Sentinel { seeds, service } => {
-            first(seeds, async |seed| master(seed, service).await).await
+    let (seeds, service) = match address {
+        Address::Server(server) => return Ok(server.clone()),
+        Address::Sentinel { seeds, service } => (seeds, Some(service)),
+        Address::Cluster { seeds } => (seeds, None),
+    };
+    let mut last = EngineError::Refused("the URL names no server".to_owned());
+    for seed in seeds {
+        let asked = match service {
+            Some(service) => master(seed, service).await,
+            None => owner(seed, prefix).await,
+        };
+        match asked {
+            Ok(server) => return Ok(server),
+            Err(error) => last = error,
         }
-        Address::Cluster { seeds } => first(seeds, async |seed| owner(seed, prefix).await).await,
     }
+    Err(last)
 }
 
 /// A connection to `server`.
@@ -51,21 +61,6 @@ fn provide_cryptography() {
     }
 }
 
-/// What the first of `seeds` says that says anything; else the last error.
-async fn first(
-    seeds: &[ConnectionInfo],
-    ask: impl AsyncFn(&ConnectionInfo) -> Result<ConnectionInfo, EngineError>,
-) -> Result<ConnectionInfo, EngineError> {
-    let mut last = EngineError::Refused("the URL names no server".to_owned());
-    for seed in seeds {
-        match ask(seed).await {
-            Ok(server) => return Ok(server),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 /// Asks a sentinel. The URL's credentials are the master's: sentinels get none.
 async fn master(seed: &ConnectionInfo, service: &str) -> Result<ConnectionInfo, EngineError> {
     let sentinel = seed.clone().set_redis_settings(RedisConnectionInfo::default());
@@ -87,20 +82,21 @@ async fn master(seed: &ConnectionInfo, service: &str) -> Result<ConnectionInfo, 
 /// Asks a node of a cluster who has the slot of `prefix`.
 async fn owner(seed: &ConnectionInfo, prefix: &Prefix) -> Result<ConnectionInfo, EngineError> {
     let mut connection = connect(seed.clone(), AsyncConnectionConfig::new()).await?;
-    let mut ask = async |what: &str, about: Option<&str>| -> Result<Value, EngineError> {
-        let mut ask = cmd("CLUSTER");
-        ask.arg(what).arg(about);
-        ask.query_async(&mut connection).await.map_err(|error| failure(&error))
-    };
-    let slot = number(Some(&ask("KEYSLOT", Some(prefix.as_str())).await?));
+    let slot = ask(&mut connection, &["KEYSLOT", prefix.as_str()]).await?;
+    let slot = number(Some(&slot));
     let slot = slot.ok_or_else(|| failure::unexpected("CLUSTER KEYSLOT", "a number"))?;
-    let slots = ask("SLOTS", None).await?;
+    let slots = ask(&mut connection, &["SLOTS"]).await?;
     let Some((name, port)) = owner_of(slot, &slots) else {
         return Err(EngineError::Unreachable(format!("nobody in the cluster has slot {slot}")));
     };
     // A node that knows no name of its own says none.
     let name = if matches!(name, "" | "?") { host(seed) } else { name };
     Ok(beside(seed, name, port))
+}
+
+async fn ask(node: &mut MultiplexedConnection, about: &[&str]) -> Result<Value, EngineError> {
+    let answer = cmd("CLUSTER").arg(about).query_async(node).await;
+    answer.map_err(|error| failure(&error))
 }
 
 /// Host and port, in the answer to `CLUSTER SLOTS`: ranges with their first slot, their last, the master,

@@ -37,6 +37,7 @@ fn documented() -> Vec<String> {
         .nth(1)
         .unwrap()
         .lines()
+        .skip(1)
         .map_while(|line| line.strip_prefix("//!"))
         .collect();
     let rights = text.split('`').skip(1).step_by(2);
