@@ -183,7 +183,7 @@ mod tests {
     fn passes_over_what_is_none_of_the_sequence() {
         let [_, message] = entry(6, 4);
         let foreign = [Value::BulkString(b"99-1".to_vec()), message];
-        let garbage = [b"6-1", &b"abc"[..]].map(|it| Value::BulkString(it.to_vec()));
+        let garbage = [&b"6-1"[..], b"abc"].map(|it| Value::BulkString(it.to_vec()));
         let entries = vec![foreign, entry(7, 4), garbage, entry(4, 2)];
         assert_eq!(read(2, 9, vec![answer(1, 7, entries)]), (vec![4, 7], 2));
     }

@@ -116,9 +116,9 @@ impl RedisLink {
         call
     }
 
-    fn channels<'a>(&self, interests: &'a [Interest]) -> Vec<String> {
+    fn channels(&self, interests: &[Interest]) -> Vec<String> {
         let prefix = self.prefix.channels();
-        let topics = interests.iter().filter_map(|interest: &'a Interest| match interest {
+        let topics = interests.iter().filter_map(|interest| match interest {
             Interest::Topic(topic) => Some(topic.as_str()),
             Interest::Pattern(_) => None,
         });

@@ -75,8 +75,8 @@ async fn what_is_none_is_refused_and_says_why() {
     let instance = Instance::of(&server).await;
     let mut client = server.client();
     let mut publish = |arguments: &[&[u8]]| {
-        let call = [&[&b"FCALL"[..], b"realtime_publish", b"1"], arguments].concat();
-        client.call(&call).unwrap()
+        let entry: [&[u8]; 3] = [b"FCALL", b"realtime_publish", b"1"];
+        client.call(&[&entry[..], arguments].concat()).unwrap()
     };
     let long = "x".repeat(256);
     let too_large = vec![b'x'; 16 * 1024 * 1024 + 1];
@@ -147,24 +147,17 @@ async fn names_are_judged_as_the_instances_judge_them() {
     ];
     let mut sequence = 0;
     for sample in samples {
-        let arguments: [&[u8]; 5] =
-            [b"FCALL", b"realtime_publish", b"1", b"realtime", sample.as_bytes()];
-        let took = |reply: RedisReply| matches!(reply, RedisReply::Array(_));
-        let topic = took(client.call(&[&arguments[..], &[b"x"]].concat()).unwrap());
+        let mut took = |arguments: &[&[u8]]| {
+            let entry: [&[u8]; 4] = [b"FCALL", b"realtime_publish", b"1", b"realtime"];
+            let reply = client.call(&[&entry[..], arguments].concat()).unwrap();
+            matches!(reply, RedisReply::Array(_))
+        };
+        let bytes = sample.as_bytes();
+        let topic = took(&[bytes, b"x"]);
         assert_eq!(topic, realtime_core::TopicName::new(sample).is_ok(), "topic {sample:?}");
-        let named: [&[u8]; 8] = [
-            b"FCALL",
-            b"realtime_publish",
-            b"1",
-            b"realtime",
-            b"t",
-            b"x",
-            b"text",
-            sample.as_bytes(),
-        ];
-        let name = took(client.call(&named).unwrap());
+        let name = took(&[b"t", b"x", b"text", bytes]);
         assert_eq!(name, EventName::new(sample).is_ok(), "name {sample:?}");
-        let key = took(client.call(&[&named[..7], &[b"", sample.as_bytes()]].concat()).unwrap());
+        let key = took(&[b"t", b"x", b"text", b"", bytes]);
         assert_eq!(key, EventKey::new(sample).is_ok(), "key {sample:?}");
         sequence += u64::from(topic) + u64::from(name) + u64::from(key);
         let (records, at) = instance.until_mark().await;

@@ -15,7 +15,7 @@ async fn positions_count_up_over_all_topics_and_events_come_in_their_order() {
     assert_eq!(publisher.at.sequence, 0);
     assert_eq!(publisher.at, follower.at);
     follower.subscribe(&[Interest::Topic(topic("a")), Interest::Topic(topic("b"))]).await;
-    for sequence in 1..=100 {
+    for sequence in 1..=100_u64 {
         let name = ["a", "b", "elsewhere"][sequence as usize % 3];
         let at = publisher.publish(name, sequence.to_string().as_str()).await;
         assert_eq!(at, At { epoch: publisher.at.epoch, sequence });

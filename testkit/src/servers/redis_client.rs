@@ -15,7 +15,6 @@ pub struct RedisClient {
 
 /// What a server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the protocol has these")]
 pub enum RedisReply {
     /// A line of text.
     Status(String),
