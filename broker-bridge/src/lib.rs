@@ -18,8 +18,8 @@ mod stats;
 mod wishes;
 
 pub use bridge::Bridge;
+pub use feed::{Feed, Fetched};
+pub use options::Options;
 #[doc(hidden)]
 pub use realtime_core as core;
-pub use feed::Feed;
-pub use options::Options;
 pub use link::{At, Engine, EngineError, Fed, Hello, History, Interest, Link, Record};

@@ -8,6 +8,7 @@
 //! - [`ws`]: a WebSocket client that speaks in single frames;
 //! - [`http`]: one raw request, one parsed response;
 //! - [`proxy`]: a TCP proxy that cuts connections;
+//! - [`servers`]: real servers that brokers talk to;
 //! - [`conformance`]: one suite that every adapter passes;
 //! - [`brokers`]: one that every broker passes;
 //! - [`faults`]: a TCP proxy that is a bad network;
@@ -34,6 +35,7 @@ pub mod faults;
 pub mod fuzz;
 pub mod http;
 pub mod proxy;
+pub mod servers;
 pub mod sse;
 pub mod wait;
 pub mod ws;

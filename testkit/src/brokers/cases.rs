@@ -19,7 +19,7 @@ pub async fn order_across_publishers(cluster: &impl Cluster) {
     for hub in &hubs {
         subscriptions.push(subscribed(hub, "a").await);
     }
-    for round in 0..20 {
+    for round in 0..15 {
         for (publisher, hub) in hubs.iter().enumerate() {
             publish(hub, "a", format!("{publisher}-{round}")).await;
         }
@@ -27,7 +27,7 @@ pub async fn order_across_publishers(cluster: &impl Cluster) {
     let mut all = Vec::new();
     for subscription in &mut subscriptions {
         let mut got = Vec::new();
-        for _ in 0..60 {
+        for _ in 0..45 {
             got.push(event(subscription).await);
         }
         let sequences: Vec<_> = got.iter().map(|(_, position)| position.sequence()).collect();
@@ -36,7 +36,7 @@ pub async fn order_across_publishers(cluster: &impl Cluster) {
     }
     assert_eq!(all[0], all[1]);
     assert_eq!(all[0], all[2]);
-    let expected: Vec<_> = (0..20).flat_map(|round| (0..3).map(move |p| format!("{p}-{round}"))).collect();
+    let expected: Vec<_> = (0..15).flat_map(|round| (0..3).map(move |p| format!("{p}-{round}"))).collect();
     let got: Vec<_> = all[0].iter().map(|(text, _)| text.clone()).collect();
     assert_eq!(got, expected, "each publish was accepted before the next");
 }
