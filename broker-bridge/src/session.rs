@@ -275,13 +275,14 @@ impl<'a, E: Engine> Session<'a, E> {
             self.inlet.advance(position(at))?;
             return self.obey(&event, now);
         }
+        // Before anybody is woken who might look.
+        self.shared.counters.received.add(1);
         match self.inlet.deliver(&topic, position(at), event, now) {
             Ok(wakeups) => wakeups.wake(),
             Err(DeliverError::Closed) => return Err(End::Gone),
             // Somebody follows more topics by pattern than this hub may have.
             Err(error) => tracing::warn!(%error, "an event that came could not be delivered"),
         }
-        self.shared.counters.received.add(1);
         self.known.head = Some(at);
         if let Some(last) = self.known.last.get_mut(&topic) {
             *last = at.sequence;
