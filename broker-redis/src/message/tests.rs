@@ -24,9 +24,8 @@ fn topic() -> TopicName {
 }
 
 fn events() -> impl Strategy<Value = Event> {
-    let text = || {
-        proptest::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter::<Vec<char>>)
-    };
+    let text =
+        || proptest::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter::<Vec<char>>);
     let data = prop_oneof![
         text().prop_map(Event::text),
         text().prop_map(|text| Event::json(&text).unwrap()),
