@@ -24,13 +24,14 @@ fn topic() -> TopicName {
 }
 
 fn events() -> impl Strategy<Value = Event> {
-    let text = any::<String>();
+    let text =
+        || proptest::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter::<Vec<char>>);
     let data = prop_oneof![
-        text.clone().prop_map(Event::text),
-        text.clone().prop_map(|text| Event::json(&text).unwrap()),
+        text().prop_map(Event::text),
+        text().prop_map(|text| Event::json(&text).unwrap()),
         any::<Vec<u8>>().prop_map(Event::binary),
     ];
-    (data, text.clone(), text).prop_map(|(mut event, name, key)| {
+    (data, text(), text()).prop_map(|(mut event, name, key)| {
         if let Ok(name) = EventName::new(name) {
             event = event.named(name).unwrap();
         }

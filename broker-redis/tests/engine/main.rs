@@ -1,4 +1,10 @@
 //! The engine against a real redis-server.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a broken expectation ends the test"
+)]
 
 mod access;
 mod foreign;
