@@ -212,6 +212,9 @@ impl Subscription {
             // Its cursors have stood where they are to since it was made.
             self.taken = self.first_pending(visible);
         } else {
+            // Where the numbers have begun anew, nothing that came since is to be missing.
+            let is_anew = start == Start::Live && begins.because.is_some();
+            let start = if is_anew { Start::Last(usize::MAX) } else { start };
             let (topics, taken, _) = self.hub.start(&fanouts, start, visible, now);
             self.begin_with(topics, taken);
         }

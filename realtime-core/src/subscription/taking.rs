@@ -195,8 +195,11 @@ impl Subscription {
     ) -> Result<Option<u64>, Trouble> {
         let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let (policy, counts) = (&self.policy, &mut self.counts);
-        let (prepared, last) = member
-            .with(|log| (cursor.prepare(log, visible, policy, now, counts), log.last_sequence()));
+        // As the topic says, which may have later ones that nobody is to see yet; under its lock.
+        let (prepared, last) = member.with(|log| {
+            let last = member.fanout().last_sequence();
+            (cursor.prepare(log, visible, policy, now, counts), last)
+        });
         match prepared {
             Prepared::Idle if last <= visible => {
                 *quiet_at = last;
