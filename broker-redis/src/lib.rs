@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod broker;
 mod engine;
 mod failure;
 mod glob;
@@ -45,6 +46,8 @@ mod message;
 mod prefix;
 
 pub use address::UrlError;
-pub use engine::Redis;
+pub use broker::Redis;
+pub use engine::RedisEngine;
 pub use link::RedisLink;
 pub use prefix::PrefixError;
+pub use realtime_bridge::Options;

@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use realtime_bridge::{Bridge, Options};
 use realtime_core::{Hub, Retention};
-use realtime_redis::Redis;
+use realtime_redis::{Options, Redis};
 use realtime_testkit::{
     brokers::{Cluster, faults::Failing},
     servers::{RedisOptions, RedisServer},
@@ -24,8 +23,8 @@ impl Server {
 }
 
 fn hub(url: &str, options: Options, prefix: &str, retention: Retention) -> Hub {
-    let redis = Redis::connect(url).and_then(|it| Ok(it.prefix(prefix).expect("a prefix")));
-    let broker = Bridge::new(redis.expect("a URL"), options);
+    let redis = Redis::connect(url).expect("a URL").prefix(prefix).expect("a prefix");
+    let broker = redis.options(|it| *it = options);
     Hub::builder().retention(retention).broker(broker).build().expect("a runtime")
 }
 

@@ -1,7 +1,7 @@
 //! Who is let in, and what is said when nobody is.
 
 use realtime_bridge::EngineError;
-use realtime_redis::Redis;
+use realtime_redis::RedisEngine;
 use realtime_testkit::servers::{RedisOptions, RedisReply, RedisServer};
 
 use crate::instance::{Instance, connect, connect_to, hello};
@@ -12,7 +12,7 @@ async fn wrong_credentials_are_refused_and_never_shown() {
     let right = Instance::of(&server).await;
     assert_eq!(right.publish("t", "x").await.sequence, 1);
     for user in ["", ":tahini@", "nobody:tahini@"] {
-        let redis = Redis::connect(&format!("redis://{user}127.0.0.1:{}", server.port())).unwrap();
+        let redis = RedisEngine::connect(&format!("redis://{user}127.0.0.1:{}", server.port())).unwrap();
         let error = connect_to(&redis, &hello()).await.err().unwrap();
         assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
         let shown = format!("{error} {error:?} {redis:?}");
@@ -76,7 +76,7 @@ async fn the_documented_rights_are_enough() {
     ahead.sequence = u64::MAX;
     connect(&url, &crate::instance::seen(ahead)).await.unwrap();
     // Without them it is refused.
-    let other = Redis::connect(&url).unwrap().prefix("other").unwrap();
+    let other = RedisEngine::connect(&url).unwrap().prefix("other").unwrap();
     let error = connect_to(&other, &hello()).await.err().unwrap();
     assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
     server.call(&[b"ACL", b"SETUSER", b"app", b"-xadd"]);

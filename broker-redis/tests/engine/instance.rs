@@ -9,7 +9,7 @@ use realtime_bridge::{
     At, Engine, EngineError, Fed, Feed, Fetched, Hello, History, Interest, Link, Record,
 };
 use realtime_core::{Event, Retention, TopicName, TopicPattern};
-use realtime_redis::{Redis, RedisLink};
+use realtime_redis::{RedisEngine, RedisLink};
 use realtime_testkit::{DEADLINE, servers::RedisServer};
 use tokio::time::timeout;
 
@@ -45,10 +45,10 @@ pub(crate) fn keeping(retention: Retention) -> Hello {
 }
 
 pub(crate) async fn connect(url: &str, hello: &Hello) -> Result<Instance, EngineError> {
-    connect_to(&Redis::connect(url).unwrap(), hello).await
+    connect_to(&RedisEngine::connect(url).unwrap(), hello).await
 }
 
-pub(crate) async fn connect_to(redis: &Redis, hello: &Hello) -> Result<Instance, EngineError> {
+pub(crate) async fn connect_to(redis: &RedisEngine, hello: &Hello) -> Result<Instance, EngineError> {
     let (feed, fetched) = Feed::new(10_000, 256 * 1024 * 1024);
     let (link, at) = bounded("connecting", redis.connect(hello, feed)).await?;
     Ok(Instance { link, at, fetched })

@@ -2,7 +2,7 @@
 
 use realtime_bridge::{At, Engine, EngineError, Fed, Feed, Interest, Link};
 use realtime_core::Event;
-use realtime_redis::Redis;
+use realtime_redis::RedisEngine;
 use realtime_testkit::servers::{RedisReply, RedisServer};
 
 use crate::instance::{Instance, bounded, connect_to, hello, pattern, sequences, texts, topic};
@@ -170,7 +170,7 @@ async fn every_kind_of_event_arrives_as_it_was() {
 #[tokio::test]
 async fn hubs_with_different_prefixes_know_nothing_of_each_other() {
     let server = RedisServer::start();
-    let redis = Redis::connect(&server.url()).unwrap();
+    let redis = RedisEngine::connect(&server.url()).unwrap();
     let mut one = connect_to(&redis.clone().prefix("one").unwrap(), &hello()).await.unwrap();
     let mut two = connect_to(&redis.prefix("two:2").unwrap(), &hello()).await.unwrap();
     for instance in [&one, &two] {
@@ -216,7 +216,7 @@ async fn a_flush_shows_as_a_new_epoch_at_the_next_mark() {
 async fn what_does_not_fit_into_the_feed_ends_it_and_the_connection() {
     let server = RedisServer::start();
     let publisher = Instance::of(&server).await;
-    let redis = Redis::connect(&server.url()).unwrap();
+    let redis = RedisEngine::connect(&server.url()).unwrap();
     let (feed, mut fetched) = Feed::new(3, 1024);
     let (link, _) = bounded("connecting", redis.connect(&hello(), feed)).await.unwrap();
     link.subscribe(&[Interest::Topic(topic("t"))]).await.unwrap();
