@@ -220,8 +220,9 @@ impl<E: Engine> Shared<E> {
         std::mem::take(&mut *lock(&self.wishes))
     }
 
-    pub(crate) fn set_link(&self, link: Option<Arc<E::Link>>) {
-        self.link.send_replace(link);
+    /// Sets the connection, and returns the one before.
+    pub(crate) fn set_link(&self, link: Option<Arc<E::Link>>) -> Option<Arc<E::Link>> {
+        self.link.send_replace(link)
     }
 
     pub(crate) fn set_health(&self, health: BrokerHealth) {

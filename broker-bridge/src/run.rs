@@ -1,17 +1,21 @@
 //! The bridge's task: it connects, and connects again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use realtime_core::{BrokerHealth, Inlet};
+use realtime_core::{BrokerHealth, Inlet, TopicName};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     bridge::Shared,
+    control::{Command, Told},
     feed::Feed,
     known::Known,
-    link::{Engine, EngineError, Hello},
+    link::{Engine, EngineError, Hello, Link},
     session::{End, Session},
 };
+
+/// How long the others are tried to be told that this instance goes.
+const GOES_WITHIN: Duration = Duration::from_millis(500);
 
 /// Goes on until the broker is closed or the hub is gone. Every wait has a deadline, or ends with these.
 pub(crate) async fn run<E: Engine>(shared: &Shared<E>, inlet: &Inlet) {
@@ -37,7 +41,11 @@ pub(crate) async fn run<E: Engine>(shared: &Shared<E>, inlet: &Inlet) {
             () = shared.closing() => break,
         }
     }
-    shared.set_link(None);
+    if let Some(link) = shared.set_link(None) {
+        let gone = Told { from: shared.instance.clone(), command: Command::Gone }.event();
+        // The others find out by themselves, only later.
+        let _ = timeout(GOES_WITHIN, link.publish(&TopicName::control(), &gone)).await;
+    }
     let reason = "the broker has been closed".to_owned();
     shared.set_health(BrokerHealth::Unavailable { since: Instant::now(), reason });
 }
