@@ -250,6 +250,9 @@ local function topic_issue(topic)
   if string.find(topic, '[%z\1-\31\127]') or string.find(topic, '\194[\128-\159]') then
     return 'a topic name must not contain a control character'
   end
+  if string.sub(topic, 1, 10) == '$realtime.' then
+    return 'a topic name must not start with $realtime.'
+  end
   for token in string.gmatch(topic .. '.', '([^.]*)%.') do
     if token == '*' or token == '>' then
       return 'a topic name must not have a token * or >'

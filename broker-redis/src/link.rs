@@ -239,7 +239,7 @@ impl Link for RedisLink {
                 from = format!("({score}");
                 // What is no topic's name, somebody else has put there.
                 let Ok(topic) = String::from_utf8(topic) else { continue };
-                let Ok(topic) = TopicName::new(topic) else { continue };
+                let Ok(topic) = TopicName::from_broker(&topic) else { continue };
                 if pattern.matches(&topic) {
                     found.insert(topic);
                     if found.len() > limit {

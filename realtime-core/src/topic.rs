@@ -37,10 +37,21 @@ validated_string! {
 /// The prefix of the names of topics that are the library's own.
 const RESERVED_PREFIX: &str = "$realtime.";
 
+/// Where instances talk to each other.
+const CONTROL: &str = "$realtime.control";
+
 impl TopicName {
     /// The topic on which the instances of a service talk to each other; for brokers.
     pub fn control() -> Self {
-        Self(ByteString::from_static("$realtime.control"))
+        Self(ByteString::from_static(CONTROL))
+    }
+
+    /// Checks a name that a broker has been given by an instance: one of ours, or as [`new`](Self::new).
+    ///
+    /// # Errors
+    /// See [`new`](Self::new).
+    pub fn from_broker(value: &str) -> Result<Self, TopicNameError> {
+        if value == CONTROL { Ok(Self::control()) } else { Self::new(value) }
     }
 }
 
@@ -60,6 +71,8 @@ mod tests {
         for bad in ["*", ">", "a.*", "a.*.b", "a.>", "$realtime.control", "$realtime."] {
             assert_eq!(TopicName::new(bad), Err(TopicNameError::Reserved(bad.into())));
         }
+        assert_eq!(TopicName::from_broker("$realtime.control"), Ok(TopicName::control()));
+        assert!(TopicName::from_broker("$realtime.x").is_err());
         for good in ["a", "room/1", "a*b", "a.b>c", "ä.ö", "with space"] {
             assert!(TopicName::new(good).is_ok(), "{good:?}");
         }

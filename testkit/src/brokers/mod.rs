@@ -146,6 +146,8 @@ macro_rules! broker_suite {
             many_topics
             prefixes_are_apart
             many_publishers_and_subscribers
+            subscribers_are_counted_over_all_instances
+            a_subject_is_disconnected_on_all_instances
             a_hub_that_is_dropped_leaves_nothing
         }
     };
