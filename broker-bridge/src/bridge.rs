@@ -7,8 +7,8 @@ use std::{
 };
 
 use realtime_core::{
-    Broker, BrokerError, BrokerHealth, BrokerStats, Closing, Counting, Event, Inlet, PositionIssuer, Published, TopicName,
-    TopicPattern,
+    Broker, BrokerError, BrokerHealth, BrokerStats, Closing, Counting, Event, Inlet,
+    PositionIssuer, Published, TopicName, TopicPattern,
 };
 use tokio::{
     sync::{Notify, Semaphore, watch},
@@ -246,7 +246,8 @@ impl<E: Engine> Shared<E> {
     /// Notes a position that is known to have been stored.
     pub(crate) fn has_seen(&self, at: At) {
         let mut seen = lock(&self.seen);
-        let is_newer = seen.is_none_or(|seen| seen.epoch != at.epoch || seen.sequence < at.sequence);
+        let is_newer =
+            seen.is_none_or(|seen| seen.epoch != at.epoch || seen.sequence < at.sequence);
         if is_newer {
             *seen = Some(at);
         }

@@ -19,7 +19,7 @@ mod wishes;
 
 pub use bridge::Bridge;
 pub use feed::{Feed, Fetched};
+pub use link::{At, Engine, EngineError, Fed, Hello, History, Interest, Link, Record};
 pub use options::Options;
 #[doc(hidden)]
 pub use realtime_core as core;
-pub use link::{At, Engine, EngineError, Fed, Hello, History, Interest, Link, Record};

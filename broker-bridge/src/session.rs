@@ -10,20 +10,23 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use realtime_core::{
-    BrokerHealth, DeliverError, EarlierEvent, Event, Inlet, Position, PositionIssuer, TopicName,
+    BrokerHealth, DeliverError, EarlierEvent, Inlet, Position, PositionIssuer, TopicName,
     TopicPattern,
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use others::tell_lost_commands;
+
 use crate::{
     bridge::Shared,
+    control::{Command, SAYS_SO_EACH},
     feed::Fetched,
-    control::{Command, SAYS_SO_EACH, Told},
     known::Known,
     link::{At, Engine, EngineError, Fed, History, Interest, Link, Record},
     wishes::Past,
 };
 
+mod others;
 mod repair;
 
 /// Events that are delivered before anything else is looked at.
@@ -161,15 +164,6 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
-    /// Has what the others were not told for certain be told them over the next connection.
-    pub(crate) fn give_back(&mut self) {
-        for (_, command) in std::mem::take(&mut self.telling) {
-            if let Command::Disconnect { .. } = command {
-                self.shared.wish(|wishes| wishes.tell(command));
-            }
-        }
-    }
-
     /// Delivers what comes and asks for what the hub wants, until the connection is lost.
     pub(crate) async fn go_on(&mut self) -> End {
         let mut heartbeat = interval(self.shared.options.heartbeat);
@@ -224,47 +218,6 @@ impl<'a, E: Engine> Session<'a, E> {
             return Ok(());
         }
         self.deliver(record, now)
-    }
-
-    /// Does what another instance says.
-    fn obey(&mut self, event: &Event, now: Instant) -> Result<(), End> {
-        let Some(Told { from, command }) = Told::read(event) else { return Ok(()) };
-        if from == self.shared.instance {
-            return Ok(());
-        }
-        let others = &self.shared.others;
-        if command == Command::Gone {
-            others.gone(&from);
-            return Ok(());
-        }
-        others.heard(&from, now);
-        match command {
-            Command::Disconnect { subject, reason } => self.inlet.disconnect(&subject, &reason)?,
-            Command::Count { topic, number } => {
-                let subscribers = match TopicName::new(topic) {
-                    Ok(topic) => self.inlet.subscribers(&topic)? as u64,
-                    Err(_) => 0,
-                };
-                self.tell(Command::Counted { to: from, number, subscribers });
-            }
-            Command::Counted { to, number, subscribers } if to == self.shared.instance => {
-                others.answered(number, subscribers);
-            }
-            Command::Counted { .. } | Command::Here | Command::Gone => {}
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, command: Command) {
-        self.token += 1;
-        let number = self.token;
-        let told = Told { from: self.shared.instance.clone(), command };
-        let event = told.event();
-        self.telling.insert(number, told.command);
-        let link = Arc::clone(&self.link);
-        self.ask(async move {
-            Answer::Told(number, link.publish(&TopicName::control(), &event).await)
-        });
     }
 
     fn deliver(&mut self, record: Record, now: Instant) -> Result<(), End> {
@@ -404,7 +357,11 @@ impl<'a, E: Engine> Session<'a, E> {
                 self.reads.remove(&topic);
                 let history = match read {
                     Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),
-                    Ok(history) if self.is_of_this_life(At { epoch: history.epoch, sequence: 0 }).is_ok() => {
+                    Ok(history)
+                        if self
+                            .is_of_this_life(At { epoch: history.epoch, sequence: 0 })
+                            .is_ok() =>
+                    {
                         history
                     }
                     // That the numbers have begun anew is found by the next mark at the latest.
@@ -491,10 +448,6 @@ impl<'a, E: Engine> Session<'a, E> {
         let error = "the server's numbers have begun anew";
         Err(EngineError::Unreachable(error.into()).into())
     }
-}
-
-fn tell_lost_commands() {
-    tracing::error!("what other instances said was lost: a subject may not have been disconnected");
 }
 
 /// Bounds what the server is asked outside of the loop.

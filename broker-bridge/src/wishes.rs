@@ -47,7 +47,9 @@ impl Past {
 impl Wishes {
     pub(crate) fn tell(&mut self, command: Command) {
         if self.commands.len() >= COMMANDS {
-            tracing::error!("other instances could not be told of a disconnect for too long: one is forgotten");
+            tracing::error!(
+                "other instances could not be told of a disconnect for too long: one is forgotten"
+            );
             self.commands.pop_front();
         }
         self.commands.push_back(command);

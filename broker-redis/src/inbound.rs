@@ -78,7 +78,8 @@ impl Inbound {
         }
         let topic = channel.strip_prefix(self.channels.as_bytes());
         let topic = topic.and_then(|topic| std::str::from_utf8(topic).ok());
-        let topic = topic.and_then(|topic| TopicName::from_broker(topic).ok()).ok_or(Malformed::Channel)?;
+        let topic =
+            topic.and_then(|topic| TopicName::from_broker(topic).ok()).ok_or(Malformed::Channel)?;
         // It has just been published. Its time is by the server's clock, which may differ from ours.
         Ok(Fed::Event(Message::parse(payload)?.record(&topic, Duration::ZERO)?))
     }

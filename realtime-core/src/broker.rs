@@ -101,7 +101,11 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// ends by a deadline of its own, with what is known then. Defaults to those here.
     fn occupancy(&self, topic: &TopicName, here: usize) -> Counting {
         let _ = topic;
-        Box::pin(std::future::ready(Occupancy { subscribers: here as u64, instances: 1, silent: 0 }))
+        Box::pin(std::future::ready(Occupancy {
+            subscribers: here as u64,
+            instances: 1,
+            silent: 0,
+        }))
     }
 
     /// How it is. Defaults to [`BrokerHealth::Well`].

@@ -10,6 +10,7 @@ use crate::{
     stats::SubscriptionCounts,
 };
 
+mod loss;
 mod pass;
 
 use pass::Pass;
@@ -289,21 +290,6 @@ impl Cursor {
         counts.delivered += 1;
         self.next = entry.end();
         entry.position().sequence()
-    }
-
-    /// What stands for lost events and comes next.
-    fn loss<'a>(&self, log: &'a Log, visible: u64) -> Option<&'a Entry> {
-        log.loss_from(self.next.index).filter(|loss| {
-            loss.mark().index == self.next.index && loss.position().sequence() <= visible
-        })
-    }
-
-    /// Tells that events were lost, if that comes next. How many is not known.
-    fn tell_loss(&mut self, log: &Log, visible: u64) {
-        while let Some(loss) = self.loss(log, visible) {
-            self.next = loss.end();
-            self.tell(Missed { through: loss.position().sequence(), count: None });
-        }
     }
 
     fn pressure(&self) -> Option<&Pressure> {

@@ -6,7 +6,9 @@ use bytestring::ByteString;
 
 use crate::{
     auth::{Action, Authorize, Identity},
-    broker::{Broker, BrokerError, BrokerHealth, BrokerStats, Counting, DeliverError, Inlet, LocalBroker},
+    broker::{
+        Broker, BrokerError, BrokerHealth, BrokerStats, Counting, DeliverError, Inlet, LocalBroker,
+    },
     client_ip::ClientIp,
     config::Config,
     event::Event,
@@ -148,7 +150,7 @@ impl Hub {
 
     /// How many subscriptions a topic has, over all instances that share the broker. Approximate:
     /// each counts when it is asked, and one that does not answer within a second is left out, and
-    /// [said to be](Occupancy::silent).
+    /// [said to be](crate::Occupancy::silent).
     pub fn occupancy(&self, topic: &TopicName) -> Counting {
         self.inner.broker.occupancy(topic, self.subscribers(topic))
     }

@@ -97,8 +97,8 @@ pub use auth::{
     CredentialSource, Credentials, Identity, Token,
 };
 pub use broker::{
-    Broker, BrokerError, BrokerHealth, BrokerStats, Closing, Counting, DeliverError, EarlierEvent, Inlet, Interest,
-    LocalBroker, Occupancy, Published,
+    Broker, BrokerError, BrokerHealth, BrokerStats, Closing, Counting, DeliverError, EarlierEvent,
+    Inlet, Interest, LocalBroker, Occupancy, Published,
 };
 pub use client_ip::{Client, ClientIp, ForwardedError, TrustedProxies, TrustedProxiesError};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};

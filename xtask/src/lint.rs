@@ -9,7 +9,7 @@ use crate::{
     tidy,
 };
 
-const ADAPTER_FEATURES: [&str; 3] = ["axum", "actix", "hyper"];
+const FEATURES: [&str; 4] = ["axum", "actix", "hyper", "redis"];
 
 /// Runs every step, also after one failed, so that one run tells all.
 pub fn run_all() -> Result {
@@ -20,7 +20,7 @@ pub fn run_all() -> Result {
     steps.run("clippy", || run(&mut clippy()));
     steps.run("docs", || run(&mut docs()));
     steps.run("no features", || run(&mut facade(None)));
-    for feature in ADAPTER_FEATURES {
+    for feature in FEATURES {
         steps.run(format!("feature {feature}"), || run(&mut facade(Some(feature))));
     }
     steps.run("deny", deny);

@@ -27,7 +27,9 @@ impl<E: Engine> Session<'_, E> {
                     Some(Fed::Mark { token: it, at }) if it == token => return Ok(at),
                     Some(Fed::Event(_) | Fed::Mark { .. }) => {}
                     Some(Fed::Lost(error)) => return Err(error),
-                    None => return Err(EngineError::Unreachable("the connection was closed".into())),
+                    None => {
+                        return Err(EngineError::Unreachable("the connection was closed".into()));
+                    }
                 }
             }
         })

@@ -12,7 +12,8 @@ async fn wrong_credentials_are_refused_and_never_shown() {
     let right = Instance::of(&server).await;
     assert_eq!(right.publish("t", "x").await.sequence, 1);
     for user in ["", ":tahini@", "nobody:tahini@"] {
-        let redis = RedisEngine::connect(&format!("redis://{user}127.0.0.1:{}", server.port())).unwrap();
+        let redis =
+            RedisEngine::connect(&format!("redis://{user}127.0.0.1:{}", server.port())).unwrap();
         let error = connect_to(&redis, &hello()).await.err().unwrap();
         assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
         let shown = format!("{error} {error:?} {redis:?}");

@@ -48,7 +48,10 @@ pub(crate) async fn connect(url: &str, hello: &Hello) -> Result<Instance, Engine
     connect_to(&RedisEngine::connect(url).unwrap(), hello).await
 }
 
-pub(crate) async fn connect_to(redis: &RedisEngine, hello: &Hello) -> Result<Instance, EngineError> {
+pub(crate) async fn connect_to(
+    redis: &RedisEngine,
+    hello: &Hello,
+) -> Result<Instance, EngineError> {
     let (feed, fetched) = Feed::new(10_000, 256 * 1024 * 1024);
     let (link, at) = bounded("connecting", redis.connect(hello, feed)).await?;
     Ok(Instance { link, at, fetched })

@@ -11,7 +11,10 @@ use crate::{
     event::Event,
     log::Earlier,
     position::Position,
-    sync::{MutexGuard, atomic::{AtomicBool, Ordering}},
+    sync::{
+        MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What a topic's log has of the past.

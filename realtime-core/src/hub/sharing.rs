@@ -1,11 +1,6 @@
 //! A hub whose broker other instances publish to as well: what it has from where on.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    task::Waker,
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, task::Waker, time::Instant};
 
 use slab::Slab;
 
@@ -191,7 +186,8 @@ impl Hub {
         let Some(followed) = patterns.get_mut(pattern) else { return };
         followed.followers -= 1;
         let is_last = followed.followers == 0;
-        if is_last && let Some(FollowedPattern { established: Some(place), .. }) = patterns.remove(pattern)
+        if is_last
+            && let Some(FollowedPattern { established: Some(place), .. }) = patterns.remove(pattern)
         {
             self.inner.table.not_established(&place);
         }
@@ -219,7 +215,8 @@ impl Inner {
     fn has_said(&self, wakeups: &mut Wakeups) {
         let mut waiting = lock(&self.sharing.waiting);
         waiting.said += 1;
-        let wakers: Vec<_> = waiting.wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
+        let wakers: Vec<_> =
+            waiting.wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
         drop(waiting);
         wakeups.extend(Wakeups::new(wakers));
     }
@@ -328,10 +325,10 @@ impl Deliver for Inner {
                 }
                 Interest::Pattern(pattern) => {
                     let mut patterns = lock(&self.sharing.patterns);
-                    if let Some(followed) = patterns.get_mut(*pattern) {
-                        if followed.established.is_none() {
-                            followed.established = self.table.established(pattern);
-                        }
+                    if let Some(followed) = patterns.get_mut(*pattern)
+                        && followed.established.is_none()
+                    {
+                        followed.established = self.table.established(pattern);
                     }
                 }
             }
@@ -385,11 +382,16 @@ impl Deliver for Inner {
         let all = topics.filter(|topics| topics.len() <= max).is_some_and(|topics| {
             let matching = topics.iter().filter(|topic| pattern.matches(topic));
             let mut made = matching.map(|topic| self.table.get_or_make(topic, now, &self.visible));
-            made.try_for_each(|made| made.map(|made| wakeups.extend(Wakeups::new(made.wakers)))).is_ok()
+            made.try_for_each(|made| made.map(|made| wakeups.extend(Wakeups::new(made.wakers))))
+                .is_ok()
         });
         if let Some(followed) = lock(&self.sharing.patterns).get_mut(pattern) {
             let known = if all { &mut followed.found_after } else { &mut followed.lost_after };
-            *known = Some(known.map_or(after, |before| if all { before.min(after) } else { before.max(after) }));
+            *known =
+                Some(known.map_or(
+                    after,
+                    |before| if all { before.min(after) } else { before.max(after) },
+                ));
         }
         self.has_said(&mut wakeups);
         wakeups

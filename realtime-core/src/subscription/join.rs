@@ -86,8 +86,7 @@ impl Hub {
         let named = named.into_iter().map(|topic| (topic, true));
         let fanouts: Vec<_> =
             named.chain(matched.into_iter().map(|topic| (topic, false))).collect();
-        let starting =
-            self.is_shared().then(|| Starting::new(self, request.after, request.start));
+        let starting = self.is_shared().then(|| Starting::new(self, request.after, request.start));
 
         let resumed = match request.after {
             None => None,
@@ -132,7 +131,13 @@ impl Hub {
         };
         let is_plain = followed.is_none() && permitted.is_all() && starting.is_none();
         let extra = (!is_plain).then(|| {
-            Box::new(Extra { followed, permitted, starting, seen_at: Some(now), ..Extra::default() })
+            Box::new(Extra {
+                followed,
+                permitted,
+                starting,
+                seen_at: Some(now),
+                ..Extra::default()
+            })
         });
         Ok(Subscription {
             hub: self.clone(),

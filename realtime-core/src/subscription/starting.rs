@@ -75,9 +75,13 @@ impl Starting {
 impl Subscription {
     /// Ready once it has started; see [`Subscription::ready`]. `now` is the time.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        // What all who are given something come by, mostly with nothing to wait for.
+        if self.has_started() {
+            return Poll::Ready(());
+        }
         loop {
             let said = self.hub.said();
-            if self.has_started() || self.try_start(now) {
+            if self.try_start(now) {
                 return Poll::Ready(());
             }
             let starting = self.extra.as_mut().and_then(|extra| extra.starting.as_mut());

@@ -8,6 +8,8 @@ use crate::{
     position::PositionIssuer,
 };
 
+mod patterns;
+
 /// What the hub has told its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Heard {
@@ -243,7 +245,10 @@ fn the_past_is_asked_for_once_somebody_wants_it() {
     assert_eq!(stage.heard(), [Heard::Read("a".into(), 20)]);
     stage.answer("a", 20, 40, &[45, 60, 70, 80]);
     let first = stage.drain(&mut earlier).remove(0);
-    assert!(matches!(first, Delivery::Reset(Reset { reason: ResetReason::Evicted, .. })), "{first:?}");
+    assert!(
+        matches!(first, Delivery::Reset(Reset { reason: ResetReason::Evicted, .. })),
+        "{first:?}"
+    );
 }
 
 #[test]
@@ -302,7 +307,10 @@ fn an_id_ahead_is_asked_about_before_it_is_believed_or_not() {
         stage.inlet.reached().unwrap();
     }
     let first = stage.drain(&mut ahead).remove(0);
-    assert!(matches!(first, Delivery::Reset(Reset { reason: ResetReason::Ahead, .. })), "{first:?}");
+    assert!(
+        matches!(first, Delivery::Reset(Reset { reason: ResetReason::Ahead, .. })),
+        "{first:?}"
+    );
 }
 
 #[test]
@@ -423,7 +431,10 @@ fn who_comes_back_to_a_topic_waits_for_it_again() {
     assert_eq!(sequences(&stage.drain(&mut first)), [101]);
     drop(first);
     let mut second = stage.subscribe(Subscribe::to("a").after(id(EPOCH, 100)));
-    assert_eq!(stage.heard(), [("a", true), ("a", false), ("a", true)].map(|(t, i)| interest(t, i)));
+    assert_eq!(
+        stage.heard(),
+        [("a", true), ("a", false), ("a", true)].map(|(t, i)| interest(t, i))
+    );
     assert!(!stage.has_started(&mut second), "102 may have been published and not come");
     // It has never stopped to come.
     stage.inlet.establish([Interest::Topic(&name("a"))], false).unwrap();
@@ -437,48 +448,6 @@ fn who_comes_back_to_a_topic_waits_for_it_again() {
     stage.answer("a", 100, 100, &[101, 103, 105]);
     stage.deliver("a", 111);
     assert_eq!(sequences(&stage.drain(&mut third)), [101, 103, 105, 111]);
-}
-
-#[test]
-fn patterns_bring_what_comes_once_they_are_established() {
-    let stage = Stage::new();
-    let pattern = TopicPattern::new("room.*").unwrap();
-    let mut subscription = stage.subscribe(Subscribe::pattern("room.*"));
-    assert_eq!(stage.heard(), [Heard::Pattern("room.*".into(), true)]);
-    assert!(!stage.has_started(&mut subscription));
-    stage.inlet.advance(at(101)).unwrap();
-    stage.inlet.establish([Interest::Pattern(&pattern)], true).unwrap();
-    assert!(stage.has_started(&mut subscription));
-    stage.deliver("hall", 102);
-    stage.deliver("room.1", 103);
-    stage.deliver("room.2", 104);
-    stage.deliver("room.1", 105);
-    assert_eq!(sequences(&stage.drain(&mut subscription)), [103, 104, 105]);
-    assert_eq!(stage.hub.stats().topics, 2, "nobody wants the hall");
-    // Somebody who wants one of them by name has all that came.
-    let mut one = stage.subscribe(Subscribe::to("room.1").after(id(EPOCH, 103)));
-    assert_eq!(sequences(&stage.drain(&mut one)), [105]);
-    drop(subscription);
-    assert!(stage.heard().contains(&Heard::Pattern("room.*".into(), false)));
-}
-
-#[test]
-fn patterns_resume_with_the_topics_that_the_broker_finds() {
-    let stage = Stage::new();
-    let pattern = TopicPattern::new("room.*").unwrap();
-    let mut subscription = stage.subscribe(Subscribe::pattern("room.*").after(id(EPOCH, 50)));
-    stage.inlet.establish([Interest::Pattern(&pattern)], true).unwrap();
-    assert!(!stage.has_started(&mut subscription));
-    assert_eq!(stage.heard()[1..], [Heard::Find("room.*".into(), 50)]);
-    let found = vec![name("room.1"), name("hall"), name("room.2")];
-    stage.inlet.found(&pattern, 50, Some(found), stage.now).unwrap();
-    assert!(!stage.has_started(&mut subscription));
-    let reads: Vec<_> = stage.heard().into_iter().filter(|it| matches!(it, Heard::Read(..))).collect();
-    assert_eq!(reads, [Heard::Read("room.1".into(), 50), Heard::Read("room.2".into(), 50)]);
-    stage.answer("room.2", 50, 50, &[60, 80]);
-    stage.answer("room.1", 50, 50, &[70, 90]);
-    stage.deliver("room.1", 101);
-    assert_eq!(sequences(&stage.drain(&mut subscription)), [60, 70, 80, 90, 101]);
 }
 
 #[test]
