@@ -190,6 +190,9 @@ impl Link for MemoryLink {
 
     async fn subscribe(&self, interests: &[Interest]) -> Result<(), EngineError> {
         self.server.pass("subscribe").await;
+        if interests.contains(&Interest::Topic(topic("news.a"))) {
+            self.server.pass("subscribe news.a").await;
+        }
         self.alive()?;
         let mut state = self.server.lock();
         if state.fail_next_subscribe > 0 {

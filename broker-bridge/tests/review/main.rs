@@ -303,15 +303,12 @@ async fn a_topic_that_has_gone_is_missed_by_who_resumes() {
 async fn a_catch_up_is_asked_for_again_after_an_outage() {
     let server = Server::new();
     let hub = hub(&server);
-    well(&hub).await;
+    let mut keep = hub.subscribe("x").unwrap();
+    ready(&mut keep).await;
+    server.shut("mark");
     let ahead = At { epoch: 9, sequence: 1_000_000 };
     let mut subscription = hub.subscribe(Subscribe::to("x").after(id(ahead))).unwrap();
     let task = tokio::spawn(async move { next(&mut subscription).await });
-    // `x` is established, then the answer to the catch-up does not come.
-    while server.lock().subscribed.len() < 2 {
-        sleep(Duration::from_millis(1)).await;
-    }
-    server.shut("mark");
     settle().await;
     server.cut();
     server.open("mark");
@@ -345,6 +342,7 @@ async fn nothing_is_missed_between_a_pattern_and_a_name() {
     let mut pattern = hub.subscribe(Subscribe::pattern("news.*")).unwrap();
     ready(&mut pattern).await;
     server.shut("subscribe");
+    server.shut("subscribe news.a");
     let _busy = hub.subscribe("busy").unwrap();
     settle().await; // The bridge waits for an answer.
     server.publish("news.a", "1");
@@ -354,17 +352,12 @@ async fn nothing_is_missed_between_a_pattern_and_a_name() {
     drop(pattern);
     settle().await;
     server.open("subscribe");
-    while server.lock().unsubscribed.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let has = |server: &Server| server.lock().subscribed.iter().flatten().any(|it| {
-        *it == Interest::Topic(topic("news.a"))
-    });
-    let was_there = has(&server);
+    settle().await;
     server.publish("news.a", "2");
+    server.open("subscribe news.a");
     settle().await;
     server.publish("news.a", "3");
-    assert_eq!(text(&mut named).await, "2", "subscribed to before: {was_there}");
+    assert_eq!(text(&mut named).await, "2");
 }
 
 /// Questions that nobody could be asked push out what must be told.
@@ -401,9 +394,14 @@ async fn those_who_wait_are_not_woken_for_others() {
     well(&hub).await;
     let polls = Arc::new(AtomicUsize::new(0));
     let count = 500;
+    for n in 0..count {
+        server.lock().read_delay.insert(format!("t{n}"), Duration::from_millis(n as u64));
+    }
+    // So that there is a past to be read.
+    server.publish("start", "1");
     let mut tasks = Vec::new();
     for n in 0..count {
-        let mut subscription = hub.subscribe(Subscribe::to(format!("t{n}")).after(id(At { sequence: start.sequence - 1, ..start }))).unwrap();
+        let mut subscription = hub.subscribe(Subscribe::to(format!("t{n}")).after(id(start))).unwrap();
         let polls = Arc::clone(&polls);
         tasks.push(tokio::spawn(async move {
             std::future::poll_fn(|cx| {
@@ -436,3 +434,128 @@ async fn an_event_for_which_there_is_no_topic_is_told() {
     assert_eq!(out.len(), 3, "{out:?}");
 }
 
+
+/// What was repaired and is not visible yet is given to who subscribes just then, or its id is above.
+#[tokio::test(start_paused = true)]
+async fn who_subscribes_during_a_repair_gets_what_follows_its_id() {
+    let server = Server::new();
+    let hub = hub(&server);
+    let mut keep = hub.subscribe("x").unwrap();
+    ready(&mut keep).await;
+    server.lock().down = true;
+    server.cut();
+    settle().await;
+    let at = server.publish("x", "1");
+    server.lock().read_delay.insert(TopicName::control().to_string(), Duration::from_secs(2));
+    server.lock().down = false;
+    sleep(Duration::from_secs(1)).await;
+    assert!(!hub.broker_health().is_well(), "it repairs");
+    let mut second = hub.subscribe("x").unwrap();
+    ready(&mut second).await;
+    let announced = second.last_event_id();
+    well(&hub).await;
+    server.publish("x", "2");
+    if sequence(announced) < at.sequence {
+        assert_eq!(text(&mut second).await, "1", "it starts after {announced}");
+    }
+}
+
+/// An id that is announced is followed by everything that comes after it.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_announced_skips_nothing() {
+    let server = Server::new();
+    let hub = hub(&server);
+    let mut keep = hub.subscribe("a").unwrap();
+    ready(&mut keep).await;
+    server.shut("subscribe");
+    let mut both = hub.subscribe(Subscribe::to("a").and("b")).unwrap();
+    settle().await;
+    server.publish("a", "1");
+    let b = server.publish("b", "2");
+    server.open("subscribe");
+    ready(&mut both).await;
+    let announced = both.last_event_id();
+    server.publish("b", "3");
+    assert_eq!(text(&mut both).await, "1");
+    if sequence(announced) < b.sequence {
+        assert_eq!(text(&mut both).await, "2", "it starts after {announced}");
+    }
+}
+
+/// Topics that have been found leave the table before they are joined.
+#[tokio::test(start_paused = true)]
+async fn topics_that_were_found_stay_until_they_are_joined() {
+    let server = Server::new();
+    let start = server.publish("other", "0");
+    for n in 0..3 {
+        server.publish(&format!("news.{n}"), "1");
+    }
+    let hub = hub(&server);
+    let mut keep = Vec::new();
+    for n in 0..1023 {
+        keep.push(hub.subscribe(format!("keep.{n}")).unwrap());
+    }
+    well(&hub).await;
+    let mut pattern = hub.subscribe(Subscribe::pattern("news.*").after(id(start))).unwrap();
+    let mut came = Vec::new();
+    let _ = timeout(LONG, async { while came.len() < 3 { came.push(next(&mut pattern).await); } }).await;
+    let is_reset = matches!(came.first(), Some(Delivery::Reset(_)));
+    assert!(is_reset || came.len() == 3, "{came:?}");
+}
+
+/// A repair that fails after it has told a loss is done again.
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_told_once() {
+    let server = Server::new();
+    let hub = hub(&server);
+    let mut subscription = hub.subscribe("x").unwrap();
+    ready(&mut subscription).await;
+    server.lock().down = true;
+    server.cut();
+    settle().await;
+    let lost = server.publish("x", "1");
+    server.publish("x", "2");
+    server.trim("x", lost.sequence);
+    // Later than the deadline, the first time.
+    server.lock().read_delay.insert(TopicName::control().to_string(), Duration::from_secs(60));
+    server.lock().down = false;
+    sleep(Duration::from_secs(3)).await;
+    server.lock().read_delay.clear();
+    well(&hub).await;
+    let last = server.publish("x", "3");
+    let mut came = Vec::new();
+    loop {
+        came.push(next(&mut subscription).await);
+        if let Some(Delivery::Event(it)) = came.last() && it.position().sequence() == last.sequence {
+            break;
+        }
+    }
+    let kinds: Vec<_> = came.iter().map(|it| matches!(it, Delivery::Gap(_))).collect();
+    assert_eq!(kinds, [true, false, false], "{came:?}");
+}
+
+/// What nobody wants any more is taken back, though the connection was lost while that waited.
+#[tokio::test(start_paused = true)]
+async fn interest_that_was_taken_back_does_not_come_again() {
+    let server = Server::new();
+    let hub = hub(&server);
+    let mut x = hub.subscribe("x").unwrap();
+    ready(&mut x).await;
+    server.shut("subscribe");
+    let _a = hub.subscribe("a").unwrap();
+    settle().await;
+    drop(x);
+    settle().await;
+    server.cut();
+    server.open("subscribe");
+    well(&hub).await;
+    sleep(Duration::from_secs(10)).await;
+    let state = server.lock();
+    let last = state.subscribed.last().unwrap();
+    let is_back = state.unsubscribed.iter().flatten().any(|it| *it == Interest::Topic(topic("x")));
+    assert!(!last.contains(&Interest::Topic(topic("x"))) || is_back, "{last:?}");
+}
+
+fn sequence(id: LastEventId) -> u64 {
+    id.to_string().rsplit('-').next().unwrap().parse().unwrap()
+}
