@@ -66,10 +66,11 @@ pub(crate) struct Session<'a, E: Engine> {
     asked: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     /// What the hub wants or does not want any more; looked at when the server has answered the last of
     /// these.
-    changes: HashMap<Interest, bool>,
     is_changing: bool,
     reads: HashMap<TopicName, Past>,
     finds: HashMap<TopicPattern, Past>,
+    /// Topics with a read under way whose answer is of no use.
+    stale: Vec<TopicName>,
     /// What the others are being told.
     telling: BTreeMap<u64, Command>,
     said_so: Instant,
@@ -114,10 +115,10 @@ impl<'a, E: Engine> Session<'a, E> {
             token: 0,
             marks: BTreeMap::new(),
             asked: FuturesUnordered::new(),
-            changes: HashMap::new(),
             is_changing: false,
             reads: HashMap::new(),
             finds: HashMap::new(),
+            stale: Vec::new(),
             telling: BTreeMap::new(),
             said_so: Instant::now(),
         }
@@ -129,7 +130,7 @@ impl<'a, E: Engine> Session<'a, E> {
         let begins =
             before.is_none_or(|head| head.epoch != at.epoch || at.sequence < head.sequence);
         self.take_wishes();
-        for (interest, wanted) in std::mem::take(&mut self.changes) {
+        for (interest, wanted) in std::mem::take(&mut self.known.changes) {
             if wanted {
                 self.known.wanted.entry(interest).or_insert(false);
             } else {
@@ -153,7 +154,7 @@ impl<'a, E: Engine> Session<'a, E> {
         for topic in self.known.last.values_mut() {
             *topic = reached.sequence;
         }
-        self.establish(self.known.interests(false), reached.sequence)?;
+        self.establish(self.known.wanted.keys().cloned().collect(), reached.sequence)?;
         self.shared.counters.connected.add(1);
         self.shared.set_link(Some(Arc::clone(&self.link)));
         self.shared.set_health(BrokerHealth::Well);
@@ -163,6 +164,9 @@ impl<'a, E: Engine> Session<'a, E> {
 
     /// Has what the others were not told for certain be told them over the next connection.
     pub(crate) fn give_back(&mut self) {
+        if self.marks.values().any(|(marked, _)| matches!(marked, Marked::CatchUp)) {
+            self.shared.wish(|wishes| wishes.catch_ups += 1);
+        }
         for (_, command) in std::mem::take(&mut self.telling) {
             if let Command::Disconnect { .. } = command {
                 self.shared.wish(|wishes| wishes.tell(command));
@@ -315,7 +319,7 @@ impl<'a, E: Engine> Session<'a, E> {
 
     fn take_wishes(&mut self) {
         let wishes = self.shared.take_wishes();
-        self.changes.extend(wishes.interests);
+        self.known.changes.extend(wishes.interests);
         for (topic, past) in wishes.reads {
             if self.reads.get(&topic).is_none_or(|asked| !asked.has(past)) {
                 self.reads.insert(topic.clone(), past);
@@ -344,13 +348,21 @@ impl<'a, E: Engine> Session<'a, E> {
 
     /// Asks the server for what the hub wants now, unless it has yet to answer the last time.
     fn change(&mut self) -> Result<(), End> {
-        if self.is_changing || self.changes.is_empty() {
+        if self.is_changing || self.known.changes.is_empty() {
             return Ok(());
         }
         let (mut come, mut go, mut still) = (Vec::new(), Vec::new(), Vec::new());
-        for (interest, wanted) in std::mem::take(&mut self.changes) {
+        for (interest, wanted) in std::mem::take(&mut self.known.changes) {
             if !wanted {
                 if self.known.forget(&interest) {
+                    for (marked, _) in self.marks.values_mut() {
+                        if let Marked::Establish(come) = marked {
+                            come.retain(|it| *it != interest);
+                        }
+                    }
+                    if let Interest::Topic(topic) = &interest {
+                        self.stale.extend(self.reads.remove(topic).map(|_| topic.clone()));
+                    }
                     go.push(interest);
                 }
             } else if let Some(is_established) = self.known.wanted.get(&interest) {
@@ -373,11 +385,11 @@ impl<'a, E: Engine> Session<'a, E> {
         let link = Arc::clone(&self.link);
         self.ask(async move {
             let mut changed = Ok(());
-            if !go.is_empty() {
-                changed = link.unsubscribe(&go).await;
-            }
-            if changed.is_ok() && !come.is_empty() {
+            if !come.is_empty() {
                 changed = link.subscribe(&come).await;
+            }
+            if changed.is_ok() && !go.is_empty() {
+                changed = link.unsubscribe(&go).await;
             }
             Answer::Changed(come, changed)
         });
@@ -401,6 +413,11 @@ impl<'a, E: Engine> Session<'a, E> {
                 }
             }
             Answer::Read(topic, past, read) => {
+                if let Some(at) = self.stale.iter().position(|it| *it == topic) {
+                    // It was asked for before the topic went and came again.
+                    self.stale.swap_remove(at);
+                    return Ok(());
+                }
                 self.reads.remove(&topic);
                 let history = match read {
                     Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),

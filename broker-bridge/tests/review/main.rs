@@ -559,3 +559,29 @@ async fn interest_that_was_taken_back_does_not_come_again() {
 fn sequence(id: LastEventId) -> u64 {
     id.to_string().rsplit('-').next().unwrap().parse().unwrap()
 }
+
+/// The numbers begin anew while a subscription waits for one of its topics.
+#[tokio::test(start_paused = true)]
+async fn who_waits_while_the_numbers_begin_anew_is_not_cut() {
+    let server = Server::new();
+    let hub = hub(&server);
+    let mut keep = hub.subscribe("a").unwrap();
+    ready(&mut keep).await;
+    server.shut("subscribe");
+    let mut both = hub.subscribe(Subscribe::to("a").and("b")).unwrap();
+    settle().await;
+    server.publish("a", "1");
+    assert_eq!(text(&mut keep).await, "1");
+    {
+        let mut state = server.lock();
+        (state.epoch, state.sequence) = (10, 0);
+        state.events.clear();
+        state.last.clear();
+    }
+    server.cut();
+    server.open("subscribe");
+    well(&hub).await;
+    server.publish("a", "2");
+    let came = next(&mut both).await;
+    assert!(!matches!(came, Delivery::Disconnected(_)), "{came:?}");
+}

@@ -226,7 +226,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
     fn advance(&self, position: Position) -> Wakeups;
     fn establish(&self, interests: &[Interest<'_>], anew: bool) -> Wakeups;
     fn append_unseen(self: Arc<Self>, topic: &TopicName, event: EarlierEvent);
-    fn lose(&self, topic: &TopicName, through: Position, now: Instant) -> Wakeups;
+    fn lose(self: Arc<Self>, topic: &TopicName, through: Position, now: Instant) -> Wakeups;
     fn earlier(
         &self,
         topic: &TopicName,
@@ -236,7 +236,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
         now: Instant,
     ) -> Wakeups;
     fn found(
-        &self,
+        self: Arc<Self>,
         pattern: &TopicPattern,
         after: u64,
         topics: Option<Vec<TopicName>>,

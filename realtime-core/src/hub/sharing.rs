@@ -352,9 +352,17 @@ impl Deliver for Inner {
         }
     }
 
-    fn lose(&self, topic: &TopicName, through: Position, now: Instant) -> Wakeups {
-        let topic = self.table.read(|topics| topics.get(topic).cloned());
-        Wakeups::new(topic.iter().flat_map(|topic| topic.lose(through, now)).collect())
+    fn lose(self: Arc<Self>, topic: &TopicName, through: Position, now: Instant) -> Wakeups {
+        let wanted = self.wanted(topic, through.sequence(), now);
+        let Ok(Some((topic, mut wakeups))) = wanted else { return Wakeups::new(Vec::new()) };
+        topic.lose(through, now);
+        if through.sequence() > self.visible.load(Ordering::Acquire) {
+            // Word of what nobody can see has whoever looks for it look again and again.
+            lock(&self.sharing.unseen).push(topic);
+        } else {
+            wakeups.extend(Wakeups::new(topic.show()));
+        }
+        wakeups
     }
 
     fn earlier(
@@ -373,7 +381,7 @@ impl Deliver for Inner {
     }
 
     fn found(
-        &self,
+        self: Arc<Self>,
         pattern: &TopicPattern,
         after: u64,
         topics: Option<Vec<TopicName>>,
@@ -383,9 +391,11 @@ impl Deliver for Inner {
         // What is put into the table here comes into the inboxes of those who follow it.
         let max = self.config.limits.topics_per_subscription;
         let all = topics.filter(|topics| topics.len() <= max).is_some_and(|topics| {
-            let matching = topics.iter().filter(|topic| pattern.matches(topic));
-            let mut made = matching.map(|topic| self.table.get_or_make(topic, now, &self.visible));
-            made.try_for_each(|made| made.map(|made| wakeups.extend(Wakeups::new(made.wakers)))).is_ok()
+            let mut matching = topics.iter().filter(|topic| pattern.matches(topic));
+            matching.try_for_each(|topic| self.topic(topic, now).map(|(_, woken)| {
+                // Word to the broker is given when it is dropped.
+                wakeups.extend(woken);
+            })).is_ok()
         });
         if let Some(followed) = lock(&self.sharing.patterns).get_mut(pattern) {
             let known = if all { &mut followed.found_after } else { &mut followed.lost_after };

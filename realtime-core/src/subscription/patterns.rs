@@ -287,7 +287,7 @@ impl Subscription {
     }
 
     /// Lets go of topics that have left the table; everything in them was taken.
-    fn drop_retired(&mut self) {
+    pub(super) fn drop_retired(&mut self) {
         let retired = self.hub.retired();
         let seen = std::mem::replace(&mut self.extra().retired_seen, retired);
         if retired != seen {

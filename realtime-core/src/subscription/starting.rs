@@ -137,6 +137,7 @@ impl Subscription {
             starting.stage = Stage::Begins(Begins { because, ..Begins::default() });
         }
         self.drain_inbox();
+        self.drop_retired();
         let is_established = life > 0
             && self.patterns().all(|pattern| self.hub.is_pattern_established(pattern))
             && self.topics.iter().all(|topic| topic.member.fanout().is_established());
