@@ -67,10 +67,8 @@ pub(crate) struct Session<'a, E: Engine> {
     /// What the hub wants or does not want any more; looked at when the server has answered the last of
     /// these.
     is_changing: bool,
-    reads: HashMap<TopicName, Past>,
+    reads: HashMap<TopicName, (Past, u64)>,
     finds: HashMap<TopicPattern, Past>,
-    /// Topics with a read under way whose answer is of no use.
-    stale: Vec<TopicName>,
     /// What the others are being told.
     telling: BTreeMap<u64, Command>,
     said_so: Instant,
@@ -91,7 +89,7 @@ enum Marked {
 enum Answer {
     Changed(Vec<Interest>, Result<(), EngineError>),
     Marks(Result<(), EngineError>),
-    Read(TopicName, Past, Result<History, EngineError>),
+    Read(TopicName, Past, u64, Result<History, EngineError>),
     Found(TopicPattern, Past, Result<Vec<TopicName>, EngineError>),
     Told(u64, Result<At, EngineError>),
 }
@@ -118,7 +116,6 @@ impl<'a, E: Engine> Session<'a, E> {
             is_changing: false,
             reads: HashMap::new(),
             finds: HashMap::new(),
-            stale: Vec::new(),
             telling: BTreeMap::new(),
             said_so: Instant::now(),
         }
@@ -321,12 +318,14 @@ impl<'a, E: Engine> Session<'a, E> {
         let wishes = self.shared.take_wishes();
         self.known.changes.extend(wishes.interests);
         for (topic, past) in wishes.reads {
-            if self.reads.get(&topic).is_none_or(|asked| !asked.has(past)) {
-                self.reads.insert(topic.clone(), past);
+            if self.reads.get(&topic).is_none_or(|asked| !asked.0.has(past)) {
+                self.token += 1;
+                let number = self.token;
+                self.reads.insert(topic.clone(), (past, number));
                 let link = Arc::clone(&self.link);
                 self.ask(async move {
                     let read = link.read(&topic, past.after, past.limit).await;
-                    Answer::Read(topic, past, read)
+                    Answer::Read(topic, past, number, read)
                 });
             }
         }
@@ -361,7 +360,7 @@ impl<'a, E: Engine> Session<'a, E> {
                         }
                     }
                     if let Interest::Topic(topic) = &interest {
-                        self.stale.extend(self.reads.remove(topic).map(|_| topic.clone()));
+                        self.reads.remove(topic);
                     }
                     go.push(interest);
                 }
@@ -412,13 +411,17 @@ impl<'a, E: Engine> Session<'a, E> {
                     self.mark(Marked::Establish(come));
                 }
             }
-            Answer::Read(topic, past, read) => {
-                if let Some(at) = self.stale.iter().position(|it| *it == topic) {
-                    // It was asked for before the topic went and came again.
-                    self.stale.swap_remove(at);
+            Answer::Read(topic, past, number, read) => {
+                // Else it was asked for before the topic went and came again, or by one that asked for less.
+                if self.reads.remove_entry(&topic).is_some_and(|(topic, it)| {
+                    let is_last = it.1 == number;
+                    if !is_last {
+                        self.reads.insert(topic, it);
+                    }
+                    !is_last
+                }) {
                     return Ok(());
                 }
-                self.reads.remove(&topic);
                 let history = match read {
                     Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),
                     Ok(history) if self.is_of_this_life(At { epoch: history.epoch, sequence: 0 }).is_ok() => {

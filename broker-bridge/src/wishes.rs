@@ -48,7 +48,9 @@ impl Wishes {
     pub(crate) fn tell(&mut self, command: Command) {
         if self.commands.len() >= COMMANDS {
             tracing::error!("other instances could not be told of a disconnect for too long: one is forgotten");
-            self.commands.pop_front();
+            let is_minor = |it: &Command| !matches!(it, Command::Disconnect { .. });
+            let minor = self.commands.iter().position(is_minor).unwrap_or(0);
+            self.commands.remove(minor);
         }
         self.commands.push_back(command);
     }

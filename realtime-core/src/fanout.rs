@@ -212,7 +212,7 @@ impl Fanout {
         let mut state = self.lock();
         let State { log, members, waiting, .. } = &mut *state;
         let is_held = Arc::strong_count(self) > held + *members + *waiting;
-        let is_to_wait = *waiting > 0 && log.has_had_events();
+        let is_to_wait = *waiting > 0 && (self.is_shared || log.has_had_events());
         let waited_for = |member: &Member| member.is_pinned || !member.is_at_end(log);
         let is_wanted = is_to_wait || self.parking.any(waited_for);
         if is_held || is_wanted || !is_over(log) {

@@ -46,6 +46,8 @@ struct FollowedPattern {
     established: Option<Place>,
     /// After which sequence its topics have been asked for and found.
     found_after: Option<u64>,
+    /// How many topics had left the table then.
+    found_at: u64,
     /// After which sequence they can't be found.
     lost_after: Option<u64>,
 }
@@ -159,7 +161,8 @@ impl Hub {
     pub(crate) fn found(&self, pattern: &TopicPattern, after: u64) -> Found {
         let patterns = lock(&self.inner.sharing.patterns);
         let Some(it) = patterns.get(pattern) else { return Found::NotYet };
-        if it.found_after.is_some_and(|found| found <= after) {
+        let is_there = self.retired() == it.found_at || self.removed_through() <= after;
+        if is_there && it.found_after.is_some_and(|found| found <= after) {
             Found::All
         } else if it.lost_after.is_some_and(|lost| lost >= after) {
             Found::Unknown
@@ -398,6 +401,10 @@ impl Deliver for Inner {
             })).is_ok()
         });
         if let Some(followed) = lock(&self.sharing.patterns).get_mut(pattern) {
+            let retired = self.table.retired();
+            if all && followed.found_at != retired {
+                (followed.found_after, followed.found_at) = (None, retired);
+            }
             let known = if all { &mut followed.found_after } else { &mut followed.lost_after };
             *known = Some(known.map_or(after, |before| if all { before.min(after) } else { before.max(after) }));
         }

@@ -47,6 +47,8 @@ struct Begins {
     /// was last.
     asked_to_catch_up: Option<u64>,
     seen_reached: u64,
+    /// The life in which its cursors were placed.
+    life: u64,
 }
 
 impl Starting {
@@ -55,7 +57,7 @@ impl Starting {
         after: Option<Result<LastEventId, LastEventIdError>>,
         start: Start,
     ) -> Self {
-        let begins = Begins { after, ..Begins::default() };
+        let begins = Begins { after, life: hub.life(), ..Begins::default() };
         Self {
             waiter: Waiter::new(hub),
             stage: Stage::Begins(begins),
@@ -209,7 +211,7 @@ impl Subscription {
         if !is_there {
             return false;
         }
-        if start == Start::Live && reason.is_none() {
+        if start == Start::Live && reason.is_none() && begins.life.max(1) == self.hub.life() {
             // Its cursors have stood where they are to since it was made.
             self.taken = self.first_pending(visible);
         } else {
