@@ -11,6 +11,8 @@ use crate::link::{At, Interest};
 pub(crate) struct Known {
     /// Everything up to here that the hub wants has been delivered.
     pub(crate) head: Option<At>,
+    /// What the hub has asked for and has not been looked at.
+    pub(crate) changes: HashMap<Interest, bool>,
     /// What the hub wants, and whether it has been told that this comes.
     pub(crate) wanted: HashMap<Interest, bool>,
     /// The newest sequence of the topics that it wants by name and that come.
@@ -21,7 +23,7 @@ impl Default for Known {
     /// Nothing, and that what instances tell each other is wanted.
     fn default() -> Self {
         let wanted = HashMap::from([(Interest::Topic(TopicName::control()), false)]);
-        Self { head: None, wanted, last: HashMap::new() }
+        Self { head: None, changes: HashMap::new(), wanted, last: HashMap::new() }
     }
 }
 

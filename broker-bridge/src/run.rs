@@ -59,6 +59,9 @@ async fn serve<E: Engine>(
 ) -> End {
     let options = &shared.options;
     let Ok(retention) = inlet.retention() else { return End::Gone };
+    if let Some(head) = known.head {
+        shared.has_seen(head);
+    }
     let (feed, fetched) = Feed::new(options.feed_events, options.feed_bytes);
     let hello = Hello { instance: shared.instance.clone(), seen: shared.seen(), retention };
     let deadline = options.request_deadline;
@@ -71,6 +74,7 @@ async fn serve<E: Engine>(
     };
     let mut session = Session::new(shared, inlet, known, link, fetched, retention.events);
     if let Err(end) = session.begin(at).await {
+        session.give_back();
         return end;
     }
     *attempt = 0;

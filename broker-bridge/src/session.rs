@@ -69,10 +69,9 @@ pub(crate) struct Session<'a, E: Engine> {
     asked: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     /// What the hub wants or does not want any more; looked at when the server has answered the last of
     /// these.
-    changes: HashMap<Interest, bool>,
     is_changing: bool,
-    reads: HashMap<TopicName, Past>,
-    finds: HashMap<TopicPattern, Past>,
+    reads: HashMap<TopicName, (Past, u64)>,
+    finds: HashMap<TopicPattern, (Past, u64)>,
     /// What the others are being told.
     telling: BTreeMap<u64, Command>,
     said_so: Instant,
@@ -93,8 +92,8 @@ enum Marked {
 enum Answer {
     Changed(Vec<Interest>, Result<(), EngineError>),
     Marks(Result<(), EngineError>),
-    Read(TopicName, Past, Result<History, EngineError>),
-    Found(TopicPattern, Past, Result<Vec<TopicName>, EngineError>),
+    Read(TopicName, Past, u64, Result<History, EngineError>),
+    Found(TopicPattern, Past, u64, Result<Vec<TopicName>, EngineError>),
     Told(u64, Result<At, EngineError>),
 }
 
@@ -117,7 +116,6 @@ impl<'a, E: Engine> Session<'a, E> {
             token: 0,
             marks: BTreeMap::new(),
             asked: FuturesUnordered::new(),
-            changes: HashMap::new(),
             is_changing: false,
             reads: HashMap::new(),
             finds: HashMap::new(),
@@ -132,7 +130,7 @@ impl<'a, E: Engine> Session<'a, E> {
         let begins =
             before.is_none_or(|head| head.epoch != at.epoch || at.sequence < head.sequence);
         self.take_wishes();
-        for (interest, wanted) in std::mem::take(&mut self.changes) {
+        for (interest, wanted) in std::mem::take(&mut self.known.changes) {
             if wanted {
                 self.known.wanted.entry(interest).or_insert(false);
             } else {
@@ -156,7 +154,10 @@ impl<'a, E: Engine> Session<'a, E> {
         for topic in self.known.last.values_mut() {
             *topic = reached.sequence;
         }
-        self.establish(self.known.interests(false), reached.sequence)?;
+        self.establish(self.known.wanted.keys().cloned().collect(), reached.sequence)?;
+        // What was asked for on the way is asked for from now on.
+        let by = Instant::now() + self.shared.options.request_deadline;
+        self.marks.values_mut().for_each(|(_, it)| *it = by);
         self.shared.counters.connected.add(1);
         self.shared.set_link(Some(Arc::clone(&self.link)));
         self.shared.set_health(BrokerHealth::Well);
@@ -268,24 +269,28 @@ impl<'a, E: Engine> Session<'a, E> {
 
     fn take_wishes(&mut self) {
         let wishes = self.shared.take_wishes();
-        self.changes.extend(wishes.interests);
+        self.known.changes.extend(wishes.interests);
         for (topic, past) in wishes.reads {
-            if self.reads.get(&topic).is_none_or(|asked| !asked.has(past)) {
-                self.reads.insert(topic.clone(), past);
+            if self.reads.get(&topic).is_none_or(|asked| !asked.0.has(past)) {
+                self.token += 1;
+                let number = self.token;
+                self.reads.insert(topic.clone(), (past, number));
                 let link = Arc::clone(&self.link);
                 self.ask(async move {
                     let read = link.read(&topic, past.after, past.limit).await;
-                    Answer::Read(topic, past, read)
+                    Answer::Read(topic, past, number, read)
                 });
             }
         }
         for (pattern, past) in wishes.finds {
-            if self.finds.get(&pattern).is_none_or(|asked| !asked.has(past)) {
-                self.finds.insert(pattern.clone(), past);
+            if self.finds.get(&pattern).is_none_or(|asked| !asked.0.has(past)) {
+                self.token += 1;
+                let number = self.token;
+                self.finds.insert(pattern.clone(), (past, number));
                 let link = Arc::clone(&self.link);
                 self.ask(async move {
                     let found = link.topics(&pattern, past.after, past.limit).await;
-                    Answer::Found(pattern, past, found)
+                    Answer::Found(pattern, past, number, found)
                 });
             }
         }
@@ -297,13 +302,27 @@ impl<'a, E: Engine> Session<'a, E> {
 
     /// Asks the server for what the hub wants now, unless it has yet to answer the last time.
     fn change(&mut self) -> Result<(), End> {
-        if self.is_changing || self.changes.is_empty() {
+        if self.is_changing || self.known.changes.is_empty() {
             return Ok(());
         }
         let (mut come, mut go, mut still) = (Vec::new(), Vec::new(), Vec::new());
-        for (interest, wanted) in std::mem::take(&mut self.changes) {
+        for (interest, wanted) in std::mem::take(&mut self.known.changes) {
             if !wanted {
-                if self.known.forget(&interest) {
+                // Told late, by one who was overtaken by another who wants it.
+                let is_wanted = match &interest {
+                    Interest::Topic(topic) => self.inlet.is_wanted(topic)?,
+                    Interest::Pattern(_) => false,
+                };
+                if !is_wanted && self.known.forget(&interest) {
+                    for (marked, _) in self.marks.values_mut() {
+                        if let Marked::Establish(come) = marked {
+                            come.retain(|it| *it != interest);
+                        }
+                    }
+                    match &interest {
+                        Interest::Topic(topic) => _ = self.reads.remove(topic),
+                        Interest::Pattern(pattern) => _ = self.finds.remove(pattern),
+                    }
                     go.push(interest);
                 }
             } else if let Some(is_established) = self.known.wanted.get(&interest) {
@@ -326,11 +345,11 @@ impl<'a, E: Engine> Session<'a, E> {
         let link = Arc::clone(&self.link);
         self.ask(async move {
             let mut changed = Ok(());
-            if !go.is_empty() {
-                changed = link.unsubscribe(&go).await;
-            }
-            if changed.is_ok() && !come.is_empty() {
+            if !come.is_empty() {
                 changed = link.subscribe(&come).await;
+            }
+            if changed.is_ok() && !go.is_empty() {
+                changed = link.unsubscribe(&go).await;
             }
             Answer::Changed(come, changed)
         });
@@ -341,8 +360,12 @@ impl<'a, E: Engine> Session<'a, E> {
         match answer {
             Answer::Marks(marked) => marked?,
             Answer::Told(number, told) => {
-                if let Err(error @ EngineError::Unreachable(_)) = told {
-                    return Err(error.into());
+                match told {
+                    Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::error!(%error, "other instances can't be told what to do");
+                    }
+                    Ok(_) => {}
                 }
                 self.telling.remove(&number);
             }
@@ -353,7 +376,11 @@ impl<'a, E: Engine> Session<'a, E> {
                     self.mark(Marked::Establish(come));
                 }
             }
-            Answer::Read(topic, past, read) => {
+            Answer::Read(topic, past, number, read) => {
+                // Else it was asked for before the topic went and came again, or by one that asked for less.
+                if self.reads.get(&topic).is_none_or(|(_, asked)| *asked != number) {
+                    return Ok(());
+                }
                 self.reads.remove(&topic);
                 let history = match read {
                     Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),
@@ -375,7 +402,10 @@ impl<'a, E: Engine> Session<'a, E> {
                 let events = history.records.into_iter().map(|it| earlier(it, now).1).collect();
                 self.inlet.earlier(&topic, past.after, history.complete_after, events, now)?;
             }
-            Answer::Found(pattern, past, found) => {
+            Answer::Found(pattern, past, number, found) => {
+                if self.finds.get(&pattern).is_none_or(|(_, asked)| *asked != number) {
+                    return Ok(());
+                }
                 self.finds.remove(&pattern);
                 let topics = match found {
                     Err(error @ EngineError::Unreachable(_)) => return Err(error.into()),

@@ -47,10 +47,13 @@ impl Past {
 impl Wishes {
     pub(crate) fn tell(&mut self, command: Command) {
         if self.commands.len() >= COMMANDS {
-            tracing::error!(
-                "other instances could not be told of a disconnect for too long: one is forgotten"
-            );
-            self.commands.pop_front();
+            // Whoever asks how many there are is told without this answer.
+            let is_minor = |it: &Command| !matches!(it, Command::Disconnect { .. });
+            let minor = self.commands.iter().position(is_minor);
+            if minor.is_none() {
+                tracing::error!("for too long other instances could not be told of a disconnect");
+            }
+            self.commands.remove(minor.unwrap_or(0));
         }
         self.commands.push_back(command);
     }

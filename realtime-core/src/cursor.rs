@@ -48,6 +48,8 @@ struct Hold {
     until: u64,
     resume: Mark,
     through: u64,
+    /// How many of those that are lost stand for others which were lost before.
+    losses: u64,
 }
 
 /// `Conflate`: up to `until` only the newest of a key counts, and nothing without a key that lies
@@ -341,15 +343,13 @@ impl Cursor {
     /// Moves to the index `to`, which is in the ring or its end, and tells a gap.
     fn skip(&mut self, log: &Log, to: u64, counts: &mut SubscriptionCounts) {
         if let Some(mark) = log.mark_at(to) {
-            let loss = log.loss_from(self.next.index).filter(|loss| loss.mark().index < to);
-            if let Some(loss) = loss {
-                self.tell(Missed { through: loss.position().sequence(), count: None });
-            }
-            self.skip_to(mark, log.sequence_before(to), counts);
+            let losses = log.losses_in(self.next.index..to);
+            self.skip_to(mark, log.sequence_before(to), losses, counts);
         }
     }
 
-    fn skip_to(&mut self, mark: Mark, through: u64, counts: &mut SubscriptionCounts) {
+    /// The same, with so many on the way that stand for lost events, of which nobody knows how many.
+    fn skip_to(&mut self, mark: Mark, through: u64, losses: u64, counts: &mut SubscriptionCounts) {
         if mark.index <= self.next.index {
             return;
         }
@@ -363,10 +363,11 @@ impl Cursor {
         }
         let keyed = mark.keyed.saturating_sub(base.keyed);
         let missed = keyed + untold.unkeyed_until(&mark);
-        counts.missed += missed;
+        counts.missed += missed.saturating_sub(losses);
         if in_snapshot || missed > 0 {
             // How many keys the rest of a snapshot had is not known.
-            self.tell(Missed { through, count: (!in_snapshot).then_some(missed) });
+            let is_known = !in_snapshot && losses == 0;
+            self.tell(Missed { through, count: is_known.then_some(missed) });
         }
         self.next = mark;
     }
@@ -405,7 +406,7 @@ impl Cursor {
                     return;
                 }
                 Some(hold) if hold.resume.index >= first => {
-                    self.skip_to(hold.resume, hold.through, counts);
+                    self.skip_to(hold.resume, hold.through, hold.losses, counts);
                 }
                 _ => self.skip(log, first, counts),
             }
@@ -416,7 +417,9 @@ impl Cursor {
         }
         if let Some(resume) = log.mark_at(end) {
             let through = log.sequence_before(end);
-            self.trouble.get_or_insert_default().hold = Some(Hold { until, resume, through });
+            let losses = log.losses_in(until..end);
+            let hold = Hold { until, resume, through, losses };
+            self.trouble.get_or_insert_default().hold = Some(hold);
         }
         self.end_hold(policy, counts);
     }
@@ -444,7 +447,7 @@ impl Cursor {
         if policy.overflow != Overflow::DropNewest {
             trouble.hold = None;
         } else if let Some(hold) = trouble.hold.take_if(|hold| next >= hold.until) {
-            self.skip_to(hold.resume, hold.through, counts);
+            self.skip_to(hold.resume, hold.through, hold.losses, counts);
         }
     }
 
@@ -465,8 +468,10 @@ impl Cursor {
         });
         let missed = told.unkeyed_until(&mark);
         if missed > 0 {
-            counts.missed += missed;
-            self.tell(Missed { through: log.sequence_before(to), count: Some(missed) });
+            let losses = log.losses_in(told.index..mark.index);
+            counts.missed += missed.saturating_sub(losses);
+            let count = (losses == 0).then_some(missed);
+            self.tell(Missed { through: log.sequence_before(to), count });
         }
         let unkeyed_from = later(told, mark);
         self.trouble.get_or_insert_default().pressure =

@@ -63,6 +63,8 @@ pub(crate) struct Fanout {
     is_shared: bool,
     /// Whether the log gets all that is published: always, unless it is shared. Set under the lock.
     is_established: AtomicBool,
+    /// Changes with each thing that the broker says of it.
+    said: AtomicU64,
 }
 
 /// What a topic's mutex guards.
@@ -95,6 +97,7 @@ impl Fanout {
             state: Mutex::new(State { log, members: 0, waiting: 0, past_read_after: None }),
             is_shared: false,
             is_established: AtomicBool::new(true),
+            said: AtomicU64::new(0),
             parking: Parking::default(),
             relay: relay.clone(),
             is_relayed: AtomicBool::new(false),
@@ -212,7 +215,7 @@ impl Fanout {
         let mut state = self.lock();
         let State { log, members, waiting, .. } = &mut *state;
         let is_held = Arc::strong_count(self) > held + *members + *waiting;
-        let is_to_wait = *waiting > 0 && log.has_had_events();
+        let is_to_wait = *waiting > 0 && (self.is_shared || log.has_had_events());
         let waited_for = |member: &Member| member.is_pinned || !member.is_at_end(log);
         let is_wanted = is_to_wait || self.parking.any(waited_for);
         if is_held || is_wanted || !is_over(log) {

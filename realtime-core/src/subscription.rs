@@ -258,7 +258,7 @@ impl Subscription {
     }
 
     fn id(&self, sequence: u64) -> LastEventId {
-        let epoch = self.starting().map_or_else(|| self.hub.epoch(), Starting::epoch);
+        let epoch = self.starting().and_then(Starting::epoch).unwrap_or_else(|| self.hub.epoch());
         LastEventId { epoch, sequence }
     }
 }

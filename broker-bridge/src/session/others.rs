@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use realtime_core::{Event, TopicName};
 
-use super::{Answer, End, Session};
+use super::{Answer, End, Marked, Session};
 use crate::{
     control::{Command, Told},
     link::{Engine, Link},
@@ -13,6 +13,9 @@ use crate::{
 impl<E: Engine> Session<'_, E> {
     /// Has what the others were not told for certain be told them over the next connection.
     pub(crate) fn give_back(&mut self) {
+        if self.marks.values().any(|(marked, _)| matches!(marked, Marked::CatchUp)) {
+            self.shared.wish(|wishes| wishes.catch_ups += 1);
+        }
         for (_, command) in std::mem::take(&mut self.telling) {
             if let Command::Disconnect { .. } = command {
                 self.shared.wish(|wishes| wishes.tell(command));

@@ -69,7 +69,16 @@ impl<E: Engine> Session<'_, E> {
         }))
         .buffer_unordered(READ_AT_ONCE);
         while let Some((topic, read)) = reads.next().await {
-            let History { epoch, records, complete_after } = read?;
+            let unread = |error: &EngineError| {
+                tracing::warn!(%error, %topic, "what was missed can't be read");
+                History { epoch: head.epoch, records: Vec::new(), complete_after: u64::MAX }
+            };
+            let History { epoch, records, complete_after } = match read {
+                Err(End::Lost(error)) if !matches!(error, EngineError::Unreachable(_)) => {
+                    unread(&error)
+                }
+                read => read?,
+            };
             if epoch != head.epoch {
                 let error = "the server's numbers have begun anew";
                 return Err(EngineError::Unreachable(error.into()).into());

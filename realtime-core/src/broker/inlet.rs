@@ -182,6 +182,14 @@ impl Inlet {
         Ok(())
     }
 
+    /// Whether somebody here wants a topic now, whatever was told last.
+    ///
+    /// # Errors
+    /// [`DeliverError::Closed`].
+    pub fn is_wanted(&self, topic: &TopicName) -> Result<bool, DeliverError> {
+        Ok(self.hub()?.is_wanted(topic))
+    }
+
     /// How many subscriptions a topic has here.
     ///
     /// # Errors
@@ -226,7 +234,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
     fn advance(&self, position: Position) -> Wakeups;
     fn establish(&self, interests: &[Interest<'_>], anew: bool) -> Wakeups;
     fn append_unseen(self: Arc<Self>, topic: &TopicName, event: EarlierEvent);
-    fn lose(&self, topic: &TopicName, through: Position, now: Instant) -> Wakeups;
+    fn lose(self: Arc<Self>, topic: &TopicName, through: Position, now: Instant) -> Wakeups;
     fn earlier(
         &self,
         topic: &TopicName,
@@ -236,7 +244,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
         now: Instant,
     ) -> Wakeups;
     fn found(
-        &self,
+        self: Arc<Self>,
         pattern: &TopicPattern,
         after: u64,
         topics: Option<Vec<TopicName>>,
@@ -244,6 +252,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
     ) -> Wakeups;
     fn reached(&self) -> Wakeups;
     fn disconnect(&self, subject: &str, reason: &str);
+    fn is_wanted(&self, topic: &TopicName) -> bool;
     fn subscribers(&self, topic: &TopicName) -> usize;
     fn retention(&self) -> Retention;
 }

@@ -90,6 +90,14 @@ impl Membership {
         }
     }
 
+    /// Wakes `waker` once the broker says something of the topic after `said`, unless it has: then it
+    /// returns false and nothing is parked.
+    pub(crate) fn park_until_told(&self, cursor: &Cursor, waker: &Waker, said: u64) -> bool {
+        let follow = |member: &mut Member| member.follow(cursor);
+        let is_over = || self.fanout.said() != said || self.fanout.is_retired();
+        self.fanout.parking.park(self.place, waker, follow, is_over).map(drop).is_ok()
+    }
+
     /// Wakes `waker` once the log has grown past the mark that `past` makes, or has let go of this
     /// member's next event, unless it has already: then it returns false and nothing is parked.
     pub(crate) fn park_far(

@@ -80,13 +80,14 @@ impl Fanout {
     }
 
     /// Takes word that events were lost, the last one at `through`. Returns whom to wake.
-    pub(crate) fn lose(self: &Arc<Self>, through: Position, now: Instant) -> Vec<Waker> {
+    pub(crate) fn lose(&self, through: Position, now: Instant) {
         let mut state = self.lock();
         if !self.is_established() {
-            return Vec::new();
+            let through = through.sequence().max(state.log.last_sequence());
+            state.log.begin_after(through);
+        } else if through.sequence() > state.log.last_sequence() {
+            state.log.lose(through, now);
         }
-        state.log.lose(through, now);
-        self.tell(state)
     }
 
     /// Has what was appended be seen, once it is visible. Returns whom to wake.
@@ -122,8 +123,14 @@ impl Fanout {
         })
     }
 
+    /// Changes with each thing that the broker says of it, before anybody is woken for that.
+    pub(crate) fn said(&self) -> u64 {
+        self.said.load(Ordering::Acquire)
+    }
+
     fn tell(self: &Arc<Self>, state: MutexGuard<'_, State>) -> Vec<Waker> {
         self.last_sequence.store(state.log.last_sequence(), Ordering::Release);
+        self.said.fetch_add(1, Ordering::AcqRel);
         self.note(state, true)
     }
 }

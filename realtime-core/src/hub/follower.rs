@@ -32,11 +32,13 @@ pub(crate) struct Arrived {
     pub(crate) topics: Vec<Waiting>,
     /// The number of the first one that did not fit.
     pub(crate) missing_from: Option<u64>,
+    /// Whether there was one for which the hub's table had no room.
+    pub(crate) is_refused: bool,
 }
 
 impl Arrived {
     fn is_empty(&self) -> bool {
-        self.topics.is_empty() && self.missing_from.is_none()
+        self.topics.is_empty() && self.missing_from.is_none() && !self.is_refused
     }
 
     /// Whether it has had `topic`, which is the newest one.
@@ -66,6 +68,18 @@ impl Follower {
             arrived.missing_from.get_or_insert(topic.number());
         }
         (inbox.parked.take(), is_first)
+    }
+
+    /// Takes word that there was no room for a topic. Returns whom to wake.
+    pub(super) fn refuse(&self) -> Option<Waker> {
+        let mut inbox = lock(&self.inbox);
+        inbox.arrived.is_refused = true;
+        inbox.parked.take()
+    }
+
+    /// Whom to wake, though nothing has come.
+    pub(super) fn wake(&self) -> Option<Waker> {
+        lock(&self.inbox).parked.take()
     }
 
     /// Takes what has come.

@@ -41,6 +41,8 @@ struct FollowedPattern {
     established: Option<Place>,
     /// After which sequence its topics have been asked for and found.
     found_after: Option<u64>,
+    /// How many topics had left the table then.
+    found_at: u64,
     /// After which sequence they can't be found.
     lost_after: Option<u64>,
 }
@@ -154,7 +156,8 @@ impl Hub {
     pub(crate) fn found(&self, pattern: &TopicPattern, after: u64) -> Found {
         let patterns = lock(&self.inner.sharing.patterns);
         let Some(it) = patterns.get(pattern) else { return Found::NotYet };
-        if it.found_after.is_some_and(|found| found <= after) {
+        let is_there = self.retired() == it.found_at || self.removed_through() <= after;
+        if is_there && it.found_after.is_some_and(|found| found <= after) {
             Found::All
         } else if it.lost_after.is_some_and(|lost| lost >= after) {
             Found::Unknown
@@ -233,9 +236,19 @@ impl Inner {
         }
         if !self.table.is_followed(topic) {
             self.table.passed_over(topic, sequence);
-            return Ok(None);
+            // Made meanwhile, it may have been made before that was kept in mind.
+            let there = self.table.read(|topics| topics.get(topic).cloned());
+            return Ok(there.map(|there| (there, Wakeups::new(Vec::new()))));
         }
-        self.topic(topic, now).map(Some)
+        match self.topic(topic, now) {
+            Ok(made) => Ok(Some(made)),
+            Err(full) => {
+                // Whoever follows it misses this one, and is not to go on as if it had not been.
+                self.table.passed_over(topic, sequence);
+                Wakeups::new(self.table.refuse_followers(topic)).wake();
+                Err(full)
+            }
+        }
     }
 }
 
@@ -290,10 +303,11 @@ impl Deliver for Inner {
         }
         drop(patterns);
         lock(&self.sharing.unseen).clear();
-        let mut wakers = Vec::new();
+        // Before the topics: one that is made meanwhile is to begin here as well.
+        self.visible.store(position.sequence(), Ordering::Release);
+        let mut wakers = self.table.wake_followers();
         self.table.each(|topic| wakers.extend(topic.begin_after(position.sequence())));
         *head = Some(position);
-        self.visible.store(position.sequence(), Ordering::Release);
         drop(head);
         let mut wakeups = Wakeups::new(wakers);
         self.has_said(&mut wakeups);
@@ -334,7 +348,10 @@ impl Deliver for Inner {
             }
         }
         let mut wakeups = Wakeups::new(wakers);
-        self.has_said(&mut wakeups);
+        // Who waits for a topic is woken by it.
+        if interests.iter().any(|interest| matches!(interest, Interest::Pattern(_))) {
+            self.has_said(&mut wakeups);
+        }
         wakeups
     }
 
@@ -349,9 +366,17 @@ impl Deliver for Inner {
         }
     }
 
-    fn lose(&self, topic: &TopicName, through: Position, now: Instant) -> Wakeups {
-        let topic = self.table.read(|topics| topics.get(topic).cloned());
-        Wakeups::new(topic.iter().flat_map(|topic| topic.lose(through, now)).collect())
+    fn lose(self: Arc<Self>, topic: &TopicName, through: Position, now: Instant) -> Wakeups {
+        let wanted = self.wanted(topic, through.sequence(), now);
+        let Ok(Some((topic, mut wakeups))) = wanted else { return Wakeups::new(Vec::new()) };
+        topic.lose(through, now);
+        if through.sequence() > self.visible.load(Ordering::Acquire) {
+            // Word of what nobody can see has whoever looks for it look again and again.
+            lock(&self.sharing.unseen).push(topic);
+        } else {
+            wakeups.extend(Wakeups::new(topic.show()));
+        }
+        wakeups
     }
 
     fn earlier(
@@ -364,13 +389,11 @@ impl Deliver for Inner {
     ) -> Wakeups {
         let topic = self.table.read(|topics| topics.get(topic).cloned());
         let Some(topic) = topic else { return Wakeups::new(Vec::new()) };
-        let mut wakeups = Wakeups::new(topic.prepend(earlier, read_after, complete_after, now));
-        self.has_said(&mut wakeups);
-        wakeups
+        Wakeups::new(topic.prepend(earlier, read_after, complete_after, now))
     }
 
     fn found(
-        &self,
+        self: Arc<Self>,
         pattern: &TopicPattern,
         after: u64,
         topics: Option<Vec<TopicName>>,
@@ -380,12 +403,16 @@ impl Deliver for Inner {
         // What is put into the table here comes into the inboxes of those who follow it.
         let max = self.config.limits.topics_per_subscription;
         let all = topics.filter(|topics| topics.len() <= max).is_some_and(|topics| {
-            let matching = topics.iter().filter(|topic| pattern.matches(topic));
-            let mut made = matching.map(|topic| self.table.get_or_make(topic, now, &self.visible));
-            made.try_for_each(|made| made.map(|made| wakeups.extend(Wakeups::new(made.wakers))))
-                .is_ok()
+            let mut matching = topics.iter().filter(|topic| pattern.matches(topic));
+            // Word to the broker is given when what was made is passed on.
+            let mut make = |topic| self.topic(topic, now).map(|(_, woken)| wakeups.extend(woken));
+            matching.try_for_each(|topic| make(topic)).is_ok()
         });
         if let Some(followed) = lock(&self.sharing.patterns).get_mut(pattern) {
+            let retired = self.table.retired();
+            if all && followed.found_at != retired {
+                (followed.found_after, followed.found_at) = (None, retired);
+            }
             let known = if all { &mut followed.found_after } else { &mut followed.lost_after };
             *known =
                 Some(known.map_or(
@@ -406,6 +433,10 @@ impl Deliver for Inner {
 
     fn disconnect(&self, subject: &str, reason: &str) {
         self.permits.revoke(subject, &reason.into());
+    }
+
+    fn is_wanted(&self, topic: &TopicName) -> bool {
+        *topic == TopicName::control() || Self::is_wanted(self, topic)
     }
 
     fn subscribers(&self, topic: &TopicName) -> usize {

@@ -192,6 +192,20 @@ impl Table {
         is_followed
     }
 
+    /// Tells all who follow `name` that there is no room for it. Returns whom to wake.
+    pub(super) fn refuse_followers(&self, name: &TopicName) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        lock(&self.patterns).for_each_match(name, |follower| wakers.extend(follower.refuse()));
+        wakers
+    }
+
+    /// Whom to wake of all who follow patterns.
+    pub(super) fn wake_followers(&self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        lock(&self.patterns).for_each(|follower| wakers.extend(follower.wake()));
+        wakers
+    }
+
     /// Takes word that everything comes that is published to topics which `pattern` matches.
     pub(super) fn established(&self, pattern: &TopicPattern) -> Option<Place> {
         self.established.as_ref().map(|established| lock(established).insert(pattern, ()))

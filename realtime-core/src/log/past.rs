@@ -1,7 +1,7 @@
 //! What a log takes in that others publish to as well: where it begins, what was published before, and
 //! what was lost.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::{Entry, Log, Mark};
 use crate::{event::Event, position::Position};
@@ -52,6 +52,12 @@ impl Log {
         self.repaired
     }
 
+    /// How many entries of `range` stand for events which were lost.
+    pub(crate) fn losses_in(&self, range: Range<u64>) -> u64 {
+        let until = |index: u64| self.losses.partition_point(|it| *it < index);
+        until(range.end).saturating_sub(until(range.start)) as u64
+    }
+
     /// The first entry with an index of at least `from` that stands for events which were lost.
     pub(crate) fn loss_from(&self, from: u64) -> Option<&Entry> {
         let index = self.losses.get(self.losses.partition_point(|index| *index < from))?;
@@ -67,7 +73,12 @@ impl Log {
             return;
         }
         let known_after = self.evicted_through;
-        let older = earlier.into_iter().filter(|it| it.position.sequence() <= known_after);
+        let first = self.ring.front().map_or(u64::MAX, |front| front.position.sequence());
+        let is_older = |it: &Earlier| {
+            let sequence = it.position.sequence();
+            sequence <= known_after && sequence < first
+        };
+        let older = earlier.into_iter().filter(is_older);
         let mut oldest = self.ring.front().map_or(self.head, |front| front.mark);
         let mut latest = self.ring.front().map_or(now, |front| front.at);
         for Earlier { position, event, at } in older.rev() {

@@ -151,6 +151,13 @@ impl<V> Trie<V> {
         }
     }
 
+    /// Calls `found` with every value.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(&V)) {
+        for (_, node) in &self.nodes {
+            node.rest.iter().chain(&node.here).for_each(|(_, value)| found(value));
+        }
+    }
+
     /// Nodes, the root included.
     #[cfg(test)]
     pub(crate) fn nodes(&self) -> usize {

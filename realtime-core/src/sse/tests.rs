@@ -8,6 +8,7 @@ use realtime_testkit::sse::{Event as Seen, Parser};
 use super::*;
 use crate::{Event, Hub, LagLimit, Overflow, Position, Start, Subscribe, head::testing::Head};
 
+mod losses;
 mod stream;
 mod wire;
 

@@ -108,7 +108,7 @@ impl Hub {
             }
             None if starting.is_some() => {
                 let join = |(topic, named): &(Arc<Fanout>, bool)| {
-                    self.join(topic, *named, |log| Cursor::new(log.head(), log.head()))
+                    self.join(topic, *named, |log| live_cursor(log, visible))
                 };
                 (fanouts.iter().map(join).collect(), visible, None)
             }

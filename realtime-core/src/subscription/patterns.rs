@@ -197,6 +197,10 @@ impl Subscription {
         if let Some(from) = arrived.missing_from {
             self.look_for_arrivals(from);
         }
+        if arrived.is_refused {
+            // What came for it is missing.
+            self.is_to_end(Disconnected::TooManyTopics { max: self.hub.config().limits.topics });
+        }
     }
 
     /// Joins topics that did not fit into an inbox, from their first event on: in the table they have
@@ -287,7 +291,7 @@ impl Subscription {
     }
 
     /// Lets go of topics that have left the table; everything in them was taken.
-    fn drop_retired(&mut self) {
+    pub(super) fn drop_retired(&mut self) {
         let retired = self.hub.retired();
         let seen = std::mem::replace(&mut self.extra().retired_seen, retired);
         if retired != seen {

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Followed, Joined, Reset, ResetReason, Start, Subscription};
+use super::{Followed, Joined, Reset, ResetReason, Start, Subscription, join::live_cursor};
 use crate::{
     hub::{Found, Hub, Waiter},
     position::{LastEventId, LastEventIdError},
@@ -47,6 +47,16 @@ struct Begins {
     /// was last.
     asked_to_catch_up: Option<u64>,
     seen_reached: u64,
+    /// The life in which its cursors were placed.
+    life: u64,
+}
+
+/// What has to be said before a subscription can start.
+enum WaitsFor {
+    /// Something of the topic with this index, after what had been said.
+    Topic { index: usize, said: u64 },
+    /// Something else.
+    Hub,
 }
 
 impl Starting {
@@ -55,7 +65,7 @@ impl Starting {
         after: Option<Result<LastEventId, LastEventIdError>>,
         start: Start,
     ) -> Self {
-        let begins = Begins { after, ..Begins::default() };
+        let begins = Begins { after, life: hub.life(), ..Begins::default() };
         Self {
             waiter: Waiter::new(hub),
             stage: Stage::Begins(begins),
@@ -66,9 +76,9 @@ impl Starting {
         }
     }
 
-    /// The epoch of what it has taken.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
+    /// The epoch of what it has taken, once it has started.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        (self.life > 0).then_some(self.epoch)
     }
 }
 
@@ -81,11 +91,21 @@ impl Subscription {
         }
         loop {
             let said = self.hub.said();
-            if self.try_start(now) {
-                return Poll::Ready(());
-            }
-            let starting = self.extra.as_mut().and_then(|extra| extra.starting.as_mut());
-            if starting.is_none_or(|starting| starting.waiter.park(cx.waker(), said)) {
+            let is_parked = match self.try_start(now) {
+                Ok(()) => return Poll::Ready(()),
+                Err(WaitsFor::Topic { index, said }) => {
+                    let Some(Joined { member, cursor, .. }) = self.topics.get(index) else {
+                        continue;
+                    };
+                    member.park_until_told(cursor, cx.waker(), said) && self.park_inbox(cx.waker())
+                }
+                Err(WaitsFor::Hub) => {
+                    let starting = self.extra.as_mut().and_then(|extra| extra.starting.as_mut());
+                    starting.is_none_or(|starting| starting.waiter.park(cx.waker(), said))
+                        && self.park_inbox(cx.waker())
+                }
+            };
+            if is_parked {
                 return Poll::Pending;
             }
         }
@@ -129,11 +149,17 @@ impl Subscription {
         self.extra.as_ref()?.starting.as_ref()
     }
 
-    /// Starts, or goes on, if it can.
-    fn try_start(&mut self, now: Instant) -> bool {
+    /// Starts, or goes on, if it can; else tells what it waits for.
+    fn try_start(&mut self, now: Instant) -> Result<(), WaitsFor> {
         let Some(mut starting) = self.extra.as_mut().and_then(|extra| extra.starting.take()) else {
-            return true;
+            return Ok(());
         };
+        let started = self.try_stage(&mut starting, now);
+        self.extra().starting = Some(starting);
+        started
+    }
+
+    fn try_stage(&mut self, starting: &mut Starting, now: Instant) -> Result<(), WaitsFor> {
         let life = self.hub.life();
         if starting.life != life && !matches!(starting.stage, Stage::Begins(_)) {
             // Its numbers are of a life that is over.
@@ -141,25 +167,36 @@ impl Subscription {
             starting.stage = Stage::Begins(Begins { because, ..Begins::default() });
         }
         self.drain_inbox();
-        let is_established = life > 0
-            && self.patterns().all(|pattern| self.hub.is_pattern_established(pattern))
-            && self.topics.iter().all(|topic| topic.member.fanout().is_established());
-        let goes_on = is_established
-            && match &mut starting.stage {
-                Stage::Begins(begins) => self.try_begin(begins, starting.start, now),
-                Stage::Adds | Stage::Runs => true,
-            };
-        if goes_on && self.hub.life() == life {
-            starting.stage = Stage::Runs;
-            (starting.life, starting.epoch) = (life, self.hub.epoch());
+        self.drop_retired();
+        let is_known = |pattern| self.hub.is_pattern_established(pattern);
+        if life == 0 || !self.patterns().all(is_known) {
+            return Err(WaitsFor::Hub);
         }
-        let has_started = matches!(starting.stage, Stage::Runs);
-        self.extra().starting = Some(starting);
-        has_started
+        for (index, topic) in self.topics.iter().enumerate() {
+            let fanout = topic.member.fanout();
+            let said = fanout.said();
+            if !fanout.is_established() {
+                return Err(WaitsFor::Topic { index, said });
+            }
+        }
+        if let Stage::Begins(begins) = &mut starting.stage {
+            self.try_begin(begins, starting.start, now)?;
+        }
+        if self.hub.life() != life {
+            return Err(WaitsFor::Hub);
+        }
+        starting.stage = Stage::Runs;
+        (starting.life, starting.epoch) = (life, self.hub.epoch());
+        Ok(())
     }
 
     /// Places the cursors, if what was published before is there or can't be had.
-    fn try_begin(&mut self, begins: &mut Begins, start: Start, now: Instant) -> bool {
+    fn try_begin(
+        &mut self,
+        begins: &mut Begins,
+        start: Start,
+        now: Instant,
+    ) -> Result<(), WaitsFor> {
         // Before anything of the topics is looked at: what is visible later comes later.
         let visible = self.hub.visible();
         let is_empty = self.topics.is_empty() && self.followed().is_none();
@@ -180,7 +217,7 @@ impl Subscription {
                     begins.asked_to_catch_up = Some(reached);
                     begins.seen_reached = reached;
                     self.hub.ask_to_catch_up();
-                    return false;
+                    return Err(WaitsFor::Hub);
                 };
                 // What was asked for before this subscription has not been answered for it.
                 if reached < asked + 2 {
@@ -188,33 +225,29 @@ impl Subscription {
                         begins.seen_reached = reached;
                         self.hub.ask_to_catch_up();
                     }
-                    return false;
+                    return Err(WaitsFor::Hub);
                 }
                 reason = Some(ResetReason::Ahead);
             }
             Some(Ok(id)) => {
-                let Some(is_known) = self.past(id.sequence, usize::MAX) else { return false };
+                let is_known = self.past(id.sequence, usize::MAX)?;
                 let evicted = Err(ResetReason::Evicted);
                 match if is_known { self.hub.resume(&fanouts, id, now) } else { evicted } {
                     Ok((topics, taken)) => {
                         self.begin_with(topics, taken);
-                        return true;
+                        return Ok(());
                     }
                     Err(evicted) => reason = Some(evicted),
                 }
             }
         }
-        let is_there = match start {
+        match start {
             Start::Live => true,
-            Start::Last(count) => self.past(0, count).is_some(),
-            Start::NewestPerKey => self.past(0, usize::MAX).is_some(),
+            Start::Last(count) => self.past(0, count)?,
+            Start::NewestPerKey => self.past(0, usize::MAX)?,
         };
-        if !is_there {
-            return false;
-        }
-        if start == Start::Live && reason.is_none() {
-            // Its cursors have stood where they are to since it was made.
-            self.taken = self.first_pending(visible);
+        if start == Start::Live && reason.is_none() && begins.life.max(1) == self.hub.life() {
+            self.begin_live();
         } else {
             // Where the numbers have begun anew, nothing that came since is to be missing.
             let is_anew = start == Start::Live && begins.because.is_some();
@@ -227,7 +260,7 @@ impl Subscription {
             let id = LastEventId { epoch: self.hub.epoch(), sequence: self.taken };
             self.reset = Some(Reset { id, reason });
         }
-        true
+        Ok(())
     }
 
     fn begin_with(&mut self, topics: Vec<Joined>, taken: u64) {
@@ -237,45 +270,43 @@ impl Subscription {
         self.taken = taken;
     }
 
-    /// The sequence before the first event that is pending; `visible` if none is.
-    fn first_pending(&self, visible: u64) -> u64 {
-        let first = self.topics.iter().filter_map(Joined::first_pending);
-        first.fold(visible, |least, first| least.min(first.saturating_sub(1)))
+    /// Goes on from where it was made, or from where the last of its topics has everything: from one place
+    /// in all of them, so that its id says what it is to get.
+    fn begin_live(&mut self) {
+        let complete_after = |topic: &Joined| topic.member.fanout().known_past().complete_after;
+        let from = self.topics.iter().map(complete_after).fold(self.taken, u64::max);
+        for topic in &mut self.topics {
+            topic.cursor = topic.member.with(|log| live_cursor(log, from));
+            topic.quiet_at = u64::MAX;
+            topic.member.reached(&topic.cursor);
+        }
+        self.taken = from;
     }
 
     /// Whether all is known that was published after the sequence `after`, as far as the broker has it,
-    /// or each topic has so many `events`; nothing as long as the broker has been asked for it.
-    fn past(&self, after: u64, events: usize) -> Option<bool> {
-        let (mut is_known, mut is_answered) = (true, true);
+    /// or each topic has so many `events`; if not, the broker has been asked.
+    fn past(&self, after: u64, events: usize) -> Result<bool, WaitsFor> {
+        let (mut is_known, mut waits_for) = (true, None);
         for pattern in self.followed().into_iter().flat_map(Followed::patterns) {
             match self.hub.found(pattern, after) {
                 Found::All => {}
                 Found::Unknown => is_known = false,
                 Found::NotYet => {
                     self.hub.ask_for_topics(pattern, after);
-                    is_answered = false;
+                    waits_for = Some(WaitsFor::Hub);
                 }
             }
         }
-        for topic in &self.topics {
+        for (index, topic) in self.topics.iter().enumerate() {
             let fanout = topic.member.fanout();
+            let said = fanout.said();
             let past = fanout.known_past();
             let is_there = past.complete_after <= after || past.events >= events;
             if !is_there && past.read_after.is_none_or(|read| read > after) {
                 self.hub.ask_for_past(fanout.topic(), after);
-                is_answered = false;
+                waits_for.get_or_insert(WaitsFor::Topic { index, said });
             }
         }
-        is_answered.then_some(is_known)
-    }
-}
-
-impl Joined {
-    /// The sequence of the first event that it has not taken.
-    fn first_pending(&self) -> Option<u64> {
-        self.member.with(|log| {
-            let next = self.cursor.live_from().max(log.first_index());
-            log.get(next).map(|entry| entry.position().sequence())
-        })
+        waits_for.map_or(Ok(is_known), Err)
     }
 }

@@ -167,19 +167,28 @@ fn nothing_is_given_before_the_broker_has_been_heard() {
     stage.deliver("b", 103);
     stage.establish("b", 104);
     stage.deliver("b", 105);
-    assert_eq!(sequences(&stage.drain(&mut subscription)), [102, 105]);
+    // It starts in all topics where the last of them has everything.
+    assert_eq!(sequences(&stage.drain(&mut subscription)), [105]);
     assert_eq!(subscription.last_event_id(), id(EPOCH, 105));
 }
 
 #[test]
-fn the_id_that_is_told_is_before_what_has_not_been_given() {
+fn the_id_that_is_told_is_of_one_place_in_all_topics() {
     let stage = Stage::new();
     let mut subscription = stage.subscribe(["a", "b"]);
     stage.establish("a", 100);
     stage.deliver("a", 101);
     stage.establish("b", 110);
     assert!(stage.has_started(&mut subscription));
-    assert_eq!(subscription.last_event_id(), id(EPOCH, 100), "101 has yet to be given");
+    assert_eq!(subscription.last_event_id(), id(EPOCH, 110), "101 comes before what is known of b");
+    assert!(stage.drain(&mut subscription).is_empty());
+    let mut resumed = stage.subscribe(Subscribe::to("a").after(id(EPOCH, 100)));
+    assert_eq!(sequences(&stage.drain(&mut resumed)), [101]);
+    // One whose topics are known goes on from where it was made.
+    let mut other = stage.subscribe("a");
+    stage.deliver("a", 111);
+    assert_eq!(other.last_event_id(), id(EPOCH, 110));
+    assert_eq!(sequences(&stage.drain(&mut other)), [111]);
 }
 
 #[test]
