@@ -1,0 +1,2 @@
+//! realtime between instances by way of NATS JetStream.
+#![forbid(unsafe_code)]
