@@ -63,8 +63,17 @@ pub mod hyper {
     pub use realtime_hyper::*;
 }
 
+/// Redis or Valkey between the instances of a service.
+#[cfg(feature = "redis")]
+pub mod redis {
+    #[doc(inline)]
+    pub use realtime_redis::*;
+}
+
 mod shutdown;
 
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use shutdown::shutdown_signal;
 
 /// The README's examples are compiled.

@@ -22,14 +22,14 @@ pub struct Feed {
 
 /// The bridge's end.
 #[derive(Debug)]
-pub(crate) struct Fetched {
+pub struct Fetched {
     queue: mpsc::Receiver<(Fed, usize)>,
     bytes: Arc<AtomicUsize>,
 }
 
 impl Feed {
     /// A queue for so many items, and so many bytes of events.
-    pub(crate) fn new(max: usize, max_bytes: usize) -> (Self, Fetched) {
+    pub fn new(max: usize, max_bytes: usize) -> (Self, Fetched) {
         let (sender, receiver) = mpsc::channel(max);
         let bytes = Arc::<AtomicUsize>::default();
         let feed = Self { queue: sender, bytes: Arc::clone(&bytes), max_bytes };
@@ -60,8 +60,15 @@ impl Fetched {
     /// The next; nothing once all of the engine's ends are gone.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Fed> {
+    pub async fn next(&mut self) -> Option<Fed> {
         let (fed, size) = self.queue.recv().await?;
+        self.bytes.fetch_sub(size, AcqRel);
+        Some(fed)
+    }
+
+    /// The next, if it is there.
+    pub(crate) fn try_next(&mut self) -> Option<Fed> {
+        let (fed, size) = self.queue.try_recv().ok()?;
         self.bytes.fetch_sub(size, AcqRel);
         Some(fed)
     }

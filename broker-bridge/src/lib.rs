@@ -5,8 +5,21 @@
 //! repairs what was missed, and bounds every queue and every wait.
 #![forbid(unsafe_code)]
 
+mod bridge;
+mod control;
+mod delegate;
 mod feed;
+mod known;
 mod link;
+mod options;
+mod run;
+mod session;
+mod stats;
+mod wishes;
 
-pub use feed::Feed;
+pub use bridge::Bridge;
+pub use feed::{Feed, Fetched};
+pub use options::Options;
+#[doc(hidden)]
+pub use realtime_core as core;
 pub use link::{At, Engine, EngineError, Fed, Hello, History, Interest, Link, Record};

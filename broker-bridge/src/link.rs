@@ -29,6 +29,13 @@ pub struct Hello {
     pub retention: Retention,
 }
 
+impl Hello {
+    /// What an instance says that knows of no position.
+    pub fn new(instance: impl Into<String>, retention: Retention) -> Self {
+        Self { instance: instance.into(), seen: None, retention }
+    }
+}
+
 /// A system that numbers, stores and carries events, and how to reach it.
 pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// A connection to it.

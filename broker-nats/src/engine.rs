@@ -1,4 +1,4 @@
-//! How to reach the server: [`Nats`].
+//! How to reach the server: [`NatsEngine`].
 
 use std::{
     fmt,
@@ -22,17 +22,9 @@ use crate::{
     stream::Settings,
 };
 
-/// A NATS server (2.9 or later) with JetStream that carries events between the instances of a service.
-///
-/// All instances with the same server, or servers of one cluster, and the same prefix are one hub. What the
-/// stream keeps, and what its user has to be permitted, stands in the [documentation of the crate](crate).
-///
-/// ```
-/// let nats = realtime_nats::Nats::connect("nats://127.0.0.1")?.prefix("shop")?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// What the bridge makes a broker of: [`Nats`](crate::Nats) without it.
 #[derive(Clone)]
-pub struct Nats {
+pub struct NatsEngine {
     address: Address,
     prefix: Prefix,
     settings: Settings,
@@ -55,15 +47,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Before the client would connect again by itself. By then it has been given up.
 const NEVER_AGAIN: Duration = Duration::from_secs(2);
 
-impl Nats {
-    /// The server at `url`. Nothing is sent yet: the hub connects, and connects again.
-    ///
-    /// `nats://[user:password@|token@]host[:port],…`, or `tls://` for an encrypted connection (feature
-    /// `tls`). Of several servers, all of one cluster, the first that answers is taken. Credentials are
-    /// percent-encoded where they hold `/`, `@`, `:` or `%`.
+impl NatsEngine {
+    /// The server at `url`, see [`Nats::connect`](crate::Nats::connect).
     ///
     /// # Errors
-    /// [`UrlError`]; it holds no part of the URL in which credentials may stand.
+    /// [`UrlError`].
     pub fn connect(url: &str) -> Result<Self, UrlError> {
         Ok(Self {
             address: Address::parse(url)?,
@@ -75,48 +63,44 @@ impl Nats {
         })
     }
 
-    /// The same with `prefix` as the first token of all subjects, and before the stream's name, so that
-    /// several hubs can share a server: 1 to 64 letters, digits, `-` or `_`. Default: `realtime`.
+    /// The same with another prefix, see [`Nats::prefix`](crate::Nats::prefix).
     ///
     /// # Errors
-    /// [`PrefixError`] when it is anything else.
+    /// [`PrefixError`].
     pub fn prefix(mut self, prefix: &str) -> Result<Self, PrefixError> {
         self.prefix = Prefix::new(prefix)?;
         Ok(self)
     }
 
-    /// The same with a stream that takes at most so many bytes of the server's disk, from when it is made
-    /// on: what is oldest goes first, even below its age. The server sets the room aside. Default: 1 GiB.
+    /// The same with another size of the stream, see [`Nats::max_bytes`](crate::Nats::max_bytes).
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.settings.max_bytes = bytes.clamp(1, u64::MAX >> 1);
         self
     }
 
-    /// The same with a stream that so many servers of a cluster keep, from when it is made on: 1, 3 or 5.
-    /// Default: 1.
+    /// The same with other replicas, see [`Nats::replicas`](crate::Nats::replicas).
     #[must_use]
     pub fn replicas(mut self, replicas: usize) -> Self {
         self.settings.replicas = replicas;
         self
     }
 
-    /// The same with the credentials of a `.creds` file (a JWT and its key), read at each connection.
+    /// The same with credentials, see [`Nats::credentials_file`](crate::Nats::credentials_file).
     #[must_use]
     pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
         self.key = Some(Key::File(path.as_ref().to_owned()));
         self
     }
 
-    /// The same with the key of an NKey user: its seed, which begins with `SU`.
+    /// The same with a key, see [`Nats::nkey`](crate::Nats::nkey).
     #[must_use]
     pub fn nkey(mut self, seed: impl Into<String>) -> Self {
         self.key = Some(Key::Seed(seed.into()));
         self
     }
 
-    /// The same trusting the certificate authorities in this PEM file, and no others. Default: those that
-    /// the system trusts.
+    /// The same with other roots, see [`Nats::root_certificates`](crate::Nats::root_certificates).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn root_certificates(mut self, path: impl AsRef<Path>) -> Self {
@@ -124,7 +108,7 @@ impl Nats {
         self
     }
 
-    /// The same showing the certificate in a PEM file, with its private key in another.
+    /// The same with a certificate, see [`Nats::client_certificate`](crate::Nats::client_certificate).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn client_certificate(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
@@ -196,7 +180,7 @@ impl Nats {
 }
 
 // The broker that a hub takes is the bridge over this engine.
-impl Engine for Nats {
+impl Engine for NatsEngine {
     type Link = NatsLink;
 
     async fn connect(&self, hello: &Hello, feed: Feed) -> Result<(NatsLink, At), EngineError> {
@@ -215,9 +199,9 @@ impl Engine for Nats {
 }
 
 /// Credentials stay out of it.
-impl fmt::Debug for Nats {
+impl fmt::Debug for NatsEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nats")
+        f.debug_struct("NatsEngine")
             .field("address", &self.address)
             .field("prefix", &self.prefix.as_str())
             .field("settings", &self.settings)

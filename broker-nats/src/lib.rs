@@ -40,6 +40,7 @@
 
 mod address;
 mod api;
+mod broker;
 mod consumer;
 mod engine;
 mod gathered;
@@ -54,6 +55,8 @@ mod subject;
 mod time;
 
 pub use address::UrlError;
-pub use engine::Nats;
+pub use broker::Nats;
+pub use engine::NatsEngine;
 pub use link::NatsLink;
 pub use prefix::PrefixError;
+pub use realtime_bridge::Options;

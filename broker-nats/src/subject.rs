@@ -26,7 +26,10 @@ pub(crate) fn topic(prefix: &str, subject: &str) -> Option<TopicName> {
         }
         read_token(token, &mut name)?;
     }
-    TopicName::new(String::from_utf8(name).ok()?).ok()
+    let name = String::from_utf8(name).ok()?;
+    // That one only brokers may name.
+    let control = TopicName::control();
+    if name == control.as_str() { Some(control) } else { TopicName::new(name).ok() }
 }
 
 fn written(prefix: &str, name: &str, is_wildcard: impl Fn(&str) -> bool) -> String {
@@ -102,6 +105,8 @@ mod tests {
         ] {
             assert_eq!(of_topic("p.t.", &TopicName::new(name).unwrap()), expected);
         }
+        let control = TopicName::control();
+        assert_eq!(topic("p.t.", &of_topic("p.t.", &control)), Some(control));
         let pattern = TopicPattern::new("a*.*..>").unwrap();
         assert_eq!(of_pattern("p.t.", &pattern), "p.t.a%2A.*.%.>");
         for none in ["p.t.", "p.t.a%", "p.t.a%2", "p.t.%41", "p.t.a%2a", "p.t.a..b", "q.t.a", "p.t.%2A"]

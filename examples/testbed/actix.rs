@@ -35,7 +35,7 @@ pub(crate) fn serve(
             .route("/whoami", web::get().to(whoami))
             .route("/publish", web::post().to(publish))
             .route("/stats", web::get().to(async |hub: web::Data<Hub>| app::stats(&hub)))
-            .route("/healthz", web::get().to(async || "ok\n"))
+            .route("/healthz", web::get().to(async |hub: web::Data<Hub>| app::health(&hub)))
     });
     System::new().block_on(async {
         let server = configure(server, &hub)

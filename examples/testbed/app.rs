@@ -1,13 +1,14 @@
 //! What the server does, whatever serves it.
 
-use std::time::SystemTime;
+use std::{error::Error, time::SystemTime};
 
 use realtime::{
-    ConfigError, DrainReport, Event, Hub, Identity, Limits, PublishError, Rate, Start, Subscribe,
+    BrokerHealth, DrainReport, Event, Hub, Identity, Limits, PublishError, Rate, Redis, Retention,
+    Start, Subscribe,
     ws::{Message, Socket},
 };
 
-use crate::options::Options;
+use crate::options::{Broker, Options};
 
 /// The topic of `/ws`, and of `/events` without a `topic`.
 pub(crate) const BENCH: &str = "bench";
@@ -21,8 +22,14 @@ const ECHO_BYTES: usize = 64 * 1024 * 1024;
 /// More than anybody sends: tools are to meet only the limits that they ask for.
 const UNLIMITED: Rate = Rate::per_second(u32::MAX);
 
-pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
-    let hub = Hub::builder()
+pub(crate) fn hub(options: &Options) -> Result<Hub, Box<dyn Error>> {
+    let mut hub = Hub::builder();
+    if let Some(Broker::Redis(url)) = &options.broker {
+        hub = hub.broker(Redis::connect(url)?.prefix(&options.prefix)?);
+    }
+    let retention = Retention::default();
+    let hub = hub
+        .retention(retention.events(options.retain.unwrap_or(retention.events)))
         .overflow(options.overflow)
         .origin(options.origin.clone())
         .trusted_proxies(options.trusted_proxies.clone())
@@ -36,10 +43,25 @@ pub(crate) fn hub(options: &Options) -> Result<Hub, ConfigError> {
             limits.message_bytes = options.max_message.unwrap_or(limits.message_bytes);
         });
     let hub = options.times.apply(hub);
-    match &options.authentication {
-        Some(authentication) => hub.authentication(authentication.clone()).build(),
-        None => hub.build(),
-    }
+    Ok(match &options.authentication {
+        Some(authentication) => hub.authentication(authentication.clone()).build()?,
+        None => hub.build()?,
+    })
+}
+
+/// `GET /healthz`: this process serves, whatever its broker does; a second line says how that is, if it has
+/// one.
+pub(crate) fn health(hub: &Hub) -> String {
+    let broker = match hub.broker_health() {
+        BrokerHealth::Well if hub.broker_stats().connected == 0 => return "ok\n".to_owned(),
+        BrokerHealth::Well => "well".to_owned(),
+        BrokerHealth::CatchingUp => "catching up".to_owned(),
+        BrokerHealth::Unavailable { since, reason } => {
+            format!("unavailable for {} s: {reason}", since.elapsed().as_secs())
+        }
+        _ => "unknown".to_owned(),
+    };
+    format!("ok\nbroker {broker}\n")
 }
 
 /// `GET /ws`: publishes what the client sends.
@@ -155,11 +177,12 @@ pub(crate) async fn publish(
     }
 }
 
-/// `GET /stats`: the hub's, and `tasks`, which are alive on the runtime of the thread that answers; on
+/// `GET /stats`: the hub's, under `broker` what came from there, and `tasks`, which are alive on the runtime of the thread that answers; on
 /// actix, where each thread has one of its own and most tasks are not counted, that says little.
 pub(crate) fn stats(hub: &Hub) -> String {
     let mut stats = serde_json::json!(hub.stats());
     let runtime = tokio::runtime::Handle::try_current();
+    stats["broker"] = serde_json::json!(hub.broker_stats());
     stats["tasks"] = runtime.map(|it| it.metrics().num_alive_tasks()).ok().into();
     stats.to_string()
 }

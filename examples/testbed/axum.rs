@@ -29,7 +29,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub) -> io::Result<DrainRe
         .route("/whoami", get(whoami))
         .route("/publish", post(publish))
         .route("/stats", get(async |State(hub): State<Hub>| app::stats(&hub)))
-        .route("/healthz", get("ok\n"))
+        .route("/healthz", get(async |State(hub): State<Hub>| app::health(&hub)))
         .layer(DefaultBodyLimit::max(app::max_body(&hub)))
         .with_state(hub.clone());
     realtime::axum::serve(listener, &hub, router, shutdown_signal(&hub)?).await

@@ -45,7 +45,7 @@ async fn route(hub: Hub, mut request: Request<Incoming>) -> Result<Response<Body
         (_, "/whoami") => whoami(hub, request).await,
         (&Method::POST, "/publish") => publish(hub, request).await,
         (&Method::GET, "/stats") => Ok(Response::new(Body::new(app::stats(&hub)))),
-        (&Method::GET, "/healthz") => Ok(Response::new(Body::new("ok\n"))),
+        (&Method::GET, "/healthz") => Ok(Response::new(Body::new(app::health(&hub)))),
         _ => Err(Refused::new(404, "no such path")),
     }
 }

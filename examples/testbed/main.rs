@@ -21,6 +21,7 @@ use std::{
 
 use options::{Adapter, Options};
 use socket2::{Domain, Socket, Type};
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).map_err(Into::into).and_then(run) {
@@ -34,21 +35,32 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), Box<dyn Error>> {
     log::install();
-    let hub = app::hub(&options)?;
-    let listener = listen(&options)?;
-    println!("listening on {}", listener.local_addr()?);
     if options.adapter == Adapter::Actix {
+        // actix has runtimes of its own; the broker is on none of them.
+        let runtime = match options.broker {
+            Some(_) => Some(Builder::new_multi_thread().worker_threads(1).enable_all().build()?),
+            None => None,
+        };
+        let hub = {
+            let _entered = runtime.as_ref().map(Runtime::enter);
+            app::hub(&options)?
+        };
+        let listener = listen(&options)?;
+        println!("listening on {}", listener.local_addr()?);
         let report = actix::serve(listener, hub, options.threads)?;
         println!("{}", app::report(&report));
         return Ok(());
     }
     let runtime = match options.threads {
-        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        threads => tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build()?,
+        1 => Builder::new_current_thread().enable_all().build()?,
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
     };
+    let hub = {
+        let _entered = runtime.enter();
+        app::hub(&options)?
+    };
+    let listener = listen(&options)?;
+    println!("listening on {}", listener.local_addr()?);
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let served = match options.adapter {

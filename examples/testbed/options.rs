@@ -10,13 +10,20 @@ const USAGE: &str = "usage: testbed --adapter axum|actix|hyper --listen HOST:POR
     [--overflow disconnect|drop-oldest|drop-newest|conflate] [--origin any|same|URL]… \
     [--auth jwt-hs256:SECRET [--query-token] [--first-message]] [--trusted-proxy CIDR]… \
     [--max-connections N] [--max-per-ip N] [--handshakes-per-second N] \
-    [--messages-per-second N] [--max-message BYTES] [--reuse-port]";
+    [--messages-per-second N] [--max-message BYTES] [--reuse-port] \
+    [--broker redis://HOST:PORT] [--prefix NAME] [--retain N]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adapter {
     Axum,
     Actix,
     Hyper,
+}
+
+/// What is between several of these, by the URL of its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Broker {
+    Redis(String),
 }
 
 #[derive(Debug)]
@@ -35,6 +42,11 @@ pub(crate) struct Options {
     pub(crate) max_message: Option<usize>,
     pub(crate) times: Times,
     pub(crate) reuse_port: bool,
+    pub(crate) broker: Option<Broker>,
+    /// What all of one service have in common on the broker.
+    pub(crate) prefix: String,
+    /// Events that are kept of each topic.
+    pub(crate) retain: Option<usize>,
 }
 
 impl Options {
@@ -54,6 +66,9 @@ impl Options {
             max_message: None,
             times: Times::default(),
             reuse_port: false,
+            broker: None,
+            prefix: "testbed".to_owned(),
+            retain: None,
         };
         let (mut origins, mut proxies) = (Vec::new(), Vec::new());
         let (mut by_query, mut by_first_message) = (false, false);
@@ -83,6 +98,9 @@ impl Options {
                 }
                 "--max-message" => options.max_message = Some(at_least_one(&flag, &value()?)?),
                 "--reuse-port" => options.reuse_port = true,
+                "--broker" => options.broker = Some(broker(&value()?)?),
+                "--prefix" => options.prefix = value()?,
+                "--retain" => options.retain = Some(count(&flag, &value()?)?),
                 _ if options.times.take(&flag, value)? => {}
                 _ => {
                     return Err(format!("unknown argument {flag}; {USAGE} {}", times::USAGE));
@@ -116,6 +134,20 @@ fn authentication(value: &str) -> Result<Authentication, String> {
         .ok_or(format!("--auth must be jwt-hs256:SECRET, not {value}"))?;
     let jwt = Jwt::hs256(secret).map_err(|error| format!("--auth: {error}"))?;
     Ok(Authentication::new(jwt.leeway(Duration::ZERO)).cookie("token"))
+}
+
+/// The scheme says which; credentials are not to be printed.
+fn broker(url: &str) -> Result<Broker, String> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    match scheme.split('+').next() {
+        Some("redis" | "rediss" | "valkey" | "valkeys") => Ok(Broker::Redis(url.to_owned())),
+        _ => Err(format!("--broker must be redis://HOST:PORT, not {scheme:?}")),
+    }
+}
+
+fn count(flag: &str, value: &str) -> Result<usize, String> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or(format!("{flag} must be a number of at least 1, not {value}"))
 }
 
 fn adapter(value: &str) -> Result<Adapter, String> {

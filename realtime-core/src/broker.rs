@@ -4,30 +4,47 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
 
 use crate::{
     event::Event,
-    fanout::{Wakeups, lock},
-    position::{LastEventId, Position, PositionIssuer},
-    sync::Mutex,
+    pattern::TopicPattern,
+    position::{LastEventId, Position},
     topic::TopicName,
 };
+
+mod inlet;
+mod local;
+
+pub(crate) use inlet::Deliver;
+pub use inlet::{EarlierEvent, Inlet, Interest};
+pub use local::LocalBroker;
 
 /// Numbers events and carries them between the instances of a service.
 ///
 /// A hub has one broker. Publishing goes to the broker; what the broker accepted comes back to every
 /// instance through [`Inlet::deliver`], in the order of its sequence, and only that appends to a
 /// topic's log.
+///
+/// # Between instances
+/// A broker that [is shared](Self::is_shared) has an instance get only what it is interested in. So a
+/// topic's log here is not complete by itself: a subscription starts once the broker has said, for each
+/// of its topics, from where on everything comes ([`Inlet::establish`]). What was published before, the
+/// hub asks for when somebody wants it ([`read`](Self::read)). None of the calls waits; what they
+/// ask for is answered through the inlet, whenever the broker can.
 pub trait Broker: fmt::Debug + Send + Sync + 'static {
-    /// The epoch of the sequence that the broker numbers with now.
+    /// The epoch of the sequence that the broker numbers with when the hub starts; of a shared one any
+    /// number, as long as [`Inlet::begin`] has not told it.
     fn epoch(&self) -> u64;
 
     /// Takes the hub's end, into which the broker delivers. Called once, before anything else.
-    fn start(&self, inlet: Inlet);
+    ///
+    /// # Errors
+    /// [`BrokerError`] when it can't work where it is, whatever its server does; the hub is not built.
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError>;
 
     /// Assigns the next position to `event`, stores it, and has it delivered to every instance with
     /// interest in `topic`.
@@ -38,10 +55,144 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Tells that this instance has its first subscriber to `topic`, or has lost its last. Who follows
     /// it by a pattern is one from when the topic is made until it turns out that it is not permitted.
-    /// Calls may overlap and repeat what was told; the last one tells what is. Defaults to nothing,
-    /// for brokers that deliver everything.
+    /// Calls may overlap and repeat what was told; the last one tells what is. A shared broker answers
+    /// each that tells of interest with [`Inlet::establish`]. Defaults to nothing, for brokers that
+    /// deliver everything.
     fn interest(&self, topic: &TopicName, interested: bool) {
         let _ = (topic, interested);
+    }
+
+    /// Tells that somebody here has begun to follow `pattern`, or that nobody does any more; as
+    /// [`interest`](Self::interest).
+    fn pattern_interest(&self, pattern: &TopicPattern, interested: bool) {
+        let _ = (pattern, interested);
+    }
+
+    /// Whether other instances publish to it as well, so that it has to say from where on a topic's
+    /// events come. Defaults to false.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Asks for the newest events of a topic with a sequence above `after`, at most `limit`, to be
+    /// answered with [`Inlet::earlier`]. The same may be asked again while it is not answered.
+    fn read(&self, topic: &TopicName, after: u64, limit: usize) {
+        let _ = (topic, after, limit);
+    }
+
+    /// Asks which topics that `pattern` matches have events with a sequence above `after`, at most
+    /// `limit`, to be answered with [`Inlet::found`]. The same may be asked again while it is not
+    /// answered.
+    fn find(&self, pattern: &TopicPattern, after: u64, limit: usize) {
+        let _ = (pattern, after, limit);
+    }
+
+    /// Asks where the sequence is now, to be answered with [`Inlet::advance`] and
+    /// [`Inlet::reached`]: a client has an id that this instance has not got to.
+    fn catch_up(&self) {}
+
+    /// Has the other instances end the connections of a subject, as soon as they can be told; this one has
+    /// done so. Defaults to nothing, for brokers without other instances.
+    fn disconnect(&self, subject: &str, reason: &str) {
+        let _ = (subject, reason);
+    }
+
+    /// Asks the other instances how many subscribers a topic has, which has so many `here`. The future
+    /// ends by a deadline of its own, with what is known then. Defaults to those here.
+    fn occupancy(&self, topic: &TopicName, here: usize) -> Counting {
+        let _ = topic;
+        Box::pin(std::future::ready(Occupancy { subscribers: here as u64, instances: 1, silent: 0 }))
+    }
+
+    /// How it is. Defaults to [`BrokerHealth::Well`].
+    fn health(&self) -> BrokerHealth {
+        BrokerHealth::Well
+    }
+
+    /// What it has done so far. Defaults to nothing, for brokers that have nobody else to deal with.
+    fn stats(&self) -> BrokerStats {
+        BrokerStats::default()
+    }
+
+    /// Ends its connections; what is published from then on fails. The future ends by a deadline of its
+    /// own. Defaults to nothing.
+    fn close(&self) -> Closing {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What a broker between instances has done so far; counts never go down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct BrokerStats {
+    /// Events that this instance published and the server accepted.
+    pub published: u64,
+    /// Publishes that failed because the server was not there or did not answer in time.
+    pub publishes_failed: u64,
+    /// Events that came from the server, whoever published them.
+    pub received: u64,
+    /// Events that were missed and got out of history.
+    pub repaired: u64,
+    /// How often events of a topic were missed that are no longer to be had, which is told as a
+    /// [`Gap`](crate::Gap).
+    pub lost: u64,
+    /// How often it has connected.
+    pub connected: u64,
+    /// How often the server's numbers began anew, which is told as a [`Reset`](crate::Reset); the first
+    /// time is not counted.
+    pub resets: u64,
+}
+
+/// The end of a broker, to be awaited; see [`Broker::close`].
+pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The answer of the instances to how many subscribers a topic has, to be awaited; see
+/// [`Broker::occupancy`].
+pub type Counting = Pin<Box<dyn Future<Output = Occupancy> + Send>>;
+
+/// How many subscribers a topic has, over all instances of a service.
+///
+/// Each instance counts when it is asked, so the parts are of slightly different times, and no older
+/// than the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Occupancy {
+    /// Subscriptions to the topic, by its name or by a pattern that has brought it.
+    pub subscribers: u64,
+    /// The instances whose subscribers these are.
+    pub instances: u64,
+    /// Instances that were there lately and have not answered: theirs are missing.
+    pub silent: u64,
+}
+
+impl Occupancy {
+    /// What so many instances have together, of which some have not answered.
+    pub fn new(subscribers: u64, instances: u64, silent: u64) -> Self {
+        Self { subscribers, instances, silent }
+    }
+}
+
+/// How a broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BrokerHealth {
+    /// It takes and brings events.
+    Well,
+    /// It is connected and catches up with what was published meanwhile.
+    CatchingUp,
+    /// It is not connected, since when and for the last reason that was found.
+    Unavailable {
+        /// Since when.
+        since: Instant,
+        /// Why, without credentials.
+        reason: String,
+    },
+}
+
+impl BrokerHealth {
+    /// Whether it takes and brings events.
+    pub fn is_well(&self) -> bool {
+        *self == Self::Well
     }
 }
 
@@ -87,6 +238,12 @@ pub enum BrokerError {
     /// It can't be reached or did not answer in time. The event may or may not have been stored.
     #[error("the broker is not available: {0}; publish again when it is")]
     Unavailable(String),
+    /// It does not take the event, and would not if it were published again.
+    #[error("the broker refuses the event: {0}")]
+    Refused(String),
+    /// It was made or used where it can't work.
+    #[error("the broker can't start: {0}")]
+    Start(String),
     /// The hub did not take the event that the broker delivered.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
@@ -115,116 +272,14 @@ pub enum DeliverError {
     },
 }
 
-/// The end of a hub into which its broker delivers.
-#[derive(Clone, Debug)]
-pub struct Inlet(Weak<dyn Deliver>);
-
-impl Inlet {
-    /// Appends an event that the broker has numbered to its topic's log.
-    ///
-    /// # Errors
-    /// [`DeliverError`]; nothing is appended.
-    pub fn deliver(
-        &self,
-        topic: &TopicName,
-        position: Position,
-        event: Event,
-        now: Instant,
-    ) -> Result<Wakeups, DeliverError> {
-        let hub = self.0.upgrade().ok_or(DeliverError::Closed)?;
-        hub.deliver(topic, position, event, now)
-    }
-
-    pub(crate) fn new(hub: Weak<dyn Deliver>) -> Self {
-        Self(hub)
-    }
-}
-
-/// The hub, as its broker sees it.
-pub(crate) trait Deliver: fmt::Debug + Send + Sync {
-    fn deliver(
-        self: Arc<Self>,
-        topic: &TopicName,
-        position: Position,
-        event: Event,
-        now: Instant,
-    ) -> Result<Wakeups, DeliverError>;
-}
-
-/// The embedded broker: one instance, nothing else needed.
-///
-/// Its sequence lives as long as the hub; a restart is a new epoch.
-#[derive(Debug)]
-pub struct LocalBroker {
-    issuer: PositionIssuer,
-    state: Mutex<LocalState>,
-}
-
-#[derive(Debug, Default)]
-struct LocalState {
-    last: u64,
-    inlet: Option<Inlet>,
-}
-
-impl LocalBroker {
-    /// A broker with a fresh random epoch.
-    pub fn new() -> Self {
-        // 32 bits: short on the wire, and two lives in a row that draw the same are less likely
-        // than a disk that loses the log.
-        Self::with_epoch(u64::from(fastrand::u32(1..)))
-    }
-
-    /// A broker with the given epoch, which must differ from that of every earlier life whose ids
-    /// clients may still hold.
-    pub fn with_epoch(epoch: u64) -> Self {
-        Self { issuer: PositionIssuer::new(epoch), state: Mutex::default() }
-    }
-}
-
-impl Default for LocalBroker {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Broker for LocalBroker {
-    fn epoch(&self) -> u64 {
-        self.issuer.epoch()
-    }
-
-    fn start(&self, inlet: Inlet) {
-        lock(&self.state).inlet = Some(inlet);
-    }
-
-    fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {
-        let mut state = lock(&self.state);
-        let position = self.issuer.at(state.last + 1);
-        let delivered = match &state.inlet {
-            Some(inlet) => inlet.deliver(topic, position, event, now),
-            None => Err(DeliverError::Closed),
-        };
-        if delivered.is_ok() {
-            state.last += 1;
-        }
-        drop(state);
-        Published::Now(match delivered {
-            Ok(wakeups) => {
-                wakeups.wake();
-                Ok(position)
-            }
-            Err(error) => Err(error.into()),
-        })
-    }
-}
-
 /// A shared broker is a broker.
 impl<B: Broker + ?Sized> Broker for Arc<B> {
     fn epoch(&self) -> u64 {
         (**self).epoch()
     }
 
-    fn start(&self, inlet: Inlet) {
-        (**self).start(inlet);
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError> {
+        (**self).start(inlet)
     }
 
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {
@@ -233,5 +288,45 @@ impl<B: Broker + ?Sized> Broker for Arc<B> {
 
     fn interest(&self, topic: &TopicName, interested: bool) {
         (**self).interest(topic, interested);
+    }
+
+    fn pattern_interest(&self, pattern: &TopicPattern, interested: bool) {
+        (**self).pattern_interest(pattern, interested);
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
+    }
+
+    fn read(&self, topic: &TopicName, after: u64, limit: usize) {
+        (**self).read(topic, after, limit);
+    }
+
+    fn find(&self, pattern: &TopicPattern, after: u64, limit: usize) {
+        (**self).find(pattern, after, limit);
+    }
+
+    fn catch_up(&self) {
+        (**self).catch_up();
+    }
+
+    fn disconnect(&self, subject: &str, reason: &str) {
+        (**self).disconnect(subject, reason);
+    }
+
+    fn occupancy(&self, topic: &TopicName, here: usize) -> Counting {
+        (**self).occupancy(topic, here)
+    }
+
+    fn health(&self) -> BrokerHealth {
+        (**self).health()
+    }
+
+    fn stats(&self) -> BrokerStats {
+        (**self).stats()
+    }
+
+    fn close(&self) -> Closing {
+        (**self).close()
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     auth::{Authentication, Authorizer},
+    broker::BrokerError,
     client_ip::TrustedProxies,
     drain::Drain,
     limits::Limits,
@@ -223,6 +224,9 @@ pub enum ConfigError {
         /// The largest event in bytes.
         event: usize,
     },
+    /// The broker can't start.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl Cursor {
 
     /// The totals at which the log has grown past what `limit` lets this cursor lag.
     pub(crate) fn limit_mark(&self, log: &Log, limit: &LagLimit) -> Mark {
-        let base = self.lag_base();
+        let base = self.lag_base_in(log);
         let by_events = base.index.saturating_add(limit.events);
         let by_bytes = base.bytes.saturating_add(limit.bytes);
         match log.get(base.index).map(|entry| entry.end()) {
@@ -175,6 +175,7 @@ impl Cursor {
         let end = log.index_after(visible);
         loop {
             self.end_hold(policy, counts);
+            self.tell_loss(log, visible);
             if !self.is_held(log) {
                 let lag = self.lag(log, end, now);
                 match judge(policy.overflow, &lag, &policy.limit) {
@@ -197,8 +198,8 @@ impl Cursor {
                 Some(Found::Run(run)) => {
                     log.get(run.start).map(|entry| entry.position().sequence())
                 }
-                // A pass over the newest of each key may have led to the end of a hold.
-                None if self.is_hold_over() => continue,
+                // A pass over the newest of each key may have led to the end of a hold, or to a loss.
+                None if self.is_hold_over() || self.loss(log, visible).is_some() => continue,
                 None => None,
             };
             return sequence.map_or(Prepared::Idle, Prepared::Event);
@@ -216,10 +217,17 @@ impl Cursor {
         if self.has_fallen_off(log) {
             return None;
         }
+        // What stands for lost events is told, not taken.
+        let before_loss = |from: u64| log.loss_from(from).map_or(u64::MAX, |it| it.mark().index);
         let end = log.index_after(until);
-        let run = |from: u64, end: u64| (from < end).then_some(Found::Run(from..end));
+        let run = |from: u64, end: u64| {
+            let end = end.min(before_loss(from));
+            (from < end).then_some(Found::Run(from..end))
+        };
         let Some(trouble) = &mut self.trouble else { return run(self.next.index, end) };
         if let Some(pressure) = &trouble.pressure {
+            // What comes before is passed over as what has no key.
+            let end = end.min(before_loss(self.next.index.max(pressure.unkeyed_from.index)));
             let pass = Pass { pressure, joined: self.joined, log, until, end };
             let found = pass.find(&mut self.next, counts);
             if found.is_some() || self.next.index < pressure.until {
@@ -283,6 +291,21 @@ impl Cursor {
         entry.position().sequence()
     }
 
+    /// What stands for lost events and comes next.
+    fn loss<'a>(&self, log: &'a Log, visible: u64) -> Option<&'a Entry> {
+        log.loss_from(self.next.index).filter(|loss| {
+            loss.mark().index == self.next.index && loss.position().sequence() <= visible
+        })
+    }
+
+    /// Tells that events were lost, if that comes next. How many is not known.
+    fn tell_loss(&mut self, log: &Log, visible: u64) {
+        while let Some(loss) = self.loss(log, visible) {
+            self.next = loss.end();
+            self.tell(Missed { through: loss.position().sequence(), count: None });
+        }
+    }
+
     fn pressure(&self) -> Option<&Pressure> {
         self.trouble.as_ref().and_then(|trouble| trouble.pressure.as_ref())
     }
@@ -296,8 +319,13 @@ impl Cursor {
         later(self.next, self.joined)
     }
 
+    /// The same, where what came late since the broker could not be reached is no lag either.
+    fn lag_base_in(&self, log: &Log) -> Mark {
+        later(self.lag_base(), log.repaired())
+    }
+
     fn lag(&self, log: &Log, end: u64, now: Instant) -> Lag {
-        let base = self.lag_base();
+        let base = self.lag_base_in(log);
         let end_bytes = log.mark_at(end).map_or(base.bytes, |mark| mark.bytes);
         let oldest = log.get(base.index.max(log.first_index())).filter(|_| base.index < end);
         Lag {
@@ -327,6 +355,10 @@ impl Cursor {
     /// Moves to the index `to`, which is in the ring or its end, and tells a gap.
     fn skip(&mut self, log: &Log, to: u64, counts: &mut SubscriptionCounts) {
         if let Some(mark) = log.mark_at(to) {
+            let loss = log.loss_from(self.next.index).filter(|loss| loss.mark().index < to);
+            if let Some(loss) = loss {
+                self.tell(Missed { through: loss.position().sequence(), count: None });
+            }
             self.skip_to(mark, log.sequence_before(to), counts);
         }
     }
@@ -405,7 +437,7 @@ impl Cursor {
 
     /// The index up to which the pending events were within the limit when they came.
     fn oldest_within(&self, log: &Log, policy: &Policy) -> u64 {
-        let base = self.lag_base();
+        let base = self.lag_base_in(log);
         let limit = &policy.limit;
         let by_bytes = log.index_where(|entry| {
             // One event always fits.

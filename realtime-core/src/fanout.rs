@@ -22,6 +22,7 @@ mod membership;
 mod parking;
 mod relay;
 mod shard;
+mod shared;
 mod wakeups;
 
 pub(crate) use membership::{Membership, Waiting};
@@ -58,6 +59,10 @@ pub(crate) struct Fanout {
     relay: Relay,
     /// Whether the relay has it.
     is_relayed: AtomicBool,
+    /// Whether other instances publish to it as well.
+    is_shared: bool,
+    /// Whether the log gets all that is published: always, unless it is shared. Set under the lock.
+    is_established: AtomicBool,
 }
 
 /// What a topic's mutex guards.
@@ -68,6 +73,8 @@ pub(crate) struct State {
     members: usize,
     /// In how many inboxes of patterns it waits.
     waiting: usize,
+    /// After which sequence the broker has been asked for the past, and has answered.
+    past_read_after: Option<u64>,
 }
 
 impl Fanout {
@@ -85,7 +92,9 @@ impl Fanout {
             retired: AtomicBool::new(false),
             number,
             newest: Arc::clone(log.newest()),
-            state: Mutex::new(State { log, members: 0, waiting: 0 }),
+            state: Mutex::new(State { log, members: 0, waiting: 0, past_read_after: None }),
+            is_shared: false,
+            is_established: AtomicBool::new(true),
             parking: Parking::default(),
             relay: relay.clone(),
             is_relayed: AtomicBool::new(false),
@@ -118,7 +127,12 @@ impl Fanout {
         now: Instant,
     ) -> Wakeups {
         let mut state = self.lock();
-        state.log.append(position, event, now);
+        if self.is_established() {
+            state.log.append(position, event, now);
+        } else {
+            // Nobody is to have it yet; whoever is told that it gets all starts after it.
+            state.log.begin_after(position.sequence());
+        }
         self.last_sequence.store(position.sequence(), Ordering::Release);
         visible.store(position.sequence(), Ordering::Release);
         Wakeups::new(self.note(state, true))
@@ -164,9 +178,14 @@ impl Fanout {
         place: impl FnOnce(&mut Log) -> Cursor,
     ) -> (Membership, Cursor, bool) {
         let mut state = self.lock();
+        let is_first = !state.is_wanted();
+        if is_first && self.is_shared {
+            // Others may have published to it since somebody wanted it here.
+            self.is_established.store(false, Ordering::Release);
+            state.past_read_after = None;
+        }
         let cursor = place(&mut state.log);
         let member = Member::new(&cursor, pinned);
-        let is_first = !state.is_wanted();
         let place = self.parking.insert(member, state.members);
         state.members += 1;
         (Membership::new(Arc::clone(self), place), cursor, is_first)
@@ -191,9 +210,9 @@ impl Fanout {
         is_over: impl FnOnce(&mut Log) -> bool,
     ) -> Option<Vec<Waker>> {
         let mut state = self.lock();
-        let State { log, members, waiting } = &mut *state;
+        let State { log, members, waiting, .. } = &mut *state;
         let is_held = Arc::strong_count(self) > held + *members + *waiting;
-        let is_to_wait = *waiting > 0 && log.head().index > 0;
+        let is_to_wait = *waiting > 0 && log.has_had_events();
         let waited_for = |member: &Member| member.is_pinned || !member.is_at_end(log);
         let is_wanted = is_to_wait || self.parking.any(waited_for);
         if is_held || is_wanted || !is_over(log) {

@@ -6,16 +6,16 @@ use bytestring::ByteString;
 
 use crate::{
     auth::{Action, Authorize, Identity},
-    broker::{Broker, Deliver, DeliverError, Inlet, LocalBroker},
+    broker::{Broker, BrokerError, BrokerHealth, BrokerStats, Counting, DeliverError, Inlet, LocalBroker},
     client_ip::ClientIp,
     config::Config,
     event::Event,
-    fanout::{Fanout, Relay, Wakeups, lock},
+    fanout::{Fanout, Relay, Wakeups},
     limits::Transport,
     log::LogMemory,
     pattern::{Place, TopicPattern},
     permits::{LimitReached, Permit, Permits, SocketPermit},
-    position::{LastEventId, Position},
+    position::Position,
     stats::{Counters, HubStats},
     sync::{
         Mutex,
@@ -30,6 +30,7 @@ mod follower;
 mod matching;
 mod publish;
 mod reaper;
+mod sharing;
 mod table;
 
 use budget::Budget;
@@ -38,6 +39,8 @@ pub(crate) use follower::{Arrived, Follower};
 use matching::Matching;
 pub use publish::{Publish, PublishError};
 use reaper::Reaper;
+use sharing::Sharing;
+pub(crate) use sharing::{Found, Waiter};
 use table::Table;
 
 /// The place where events are published and subscribed to.
@@ -69,6 +72,9 @@ struct Inner {
     budget: Budget,
     reaper: Reaper,
     relay: Relay,
+    sharing: Sharing,
+    /// The epoch of the broker's sequence, as far as it has told.
+    epoch: AtomicU64,
     /// The newest position delivered; held while an event is appended, which makes everything up to
     /// `visible` complete.
     head: Mutex<Option<Position>>,
@@ -80,7 +86,9 @@ struct Inner {
 impl Hub {
     /// A hub with the default configuration and the embedded broker.
     pub fn new() -> Self {
-        Self::assemble(Config::default(), Box::new(LocalBroker::new()))
+        let hub = Self::assemble(Config::default(), Box::new(LocalBroker::new()));
+        // The embedded broker starts anywhere.
+        hub.unwrap_or_else(|error| unreachable!("{error}"))
     }
 
     /// Starts the configuration of a hub.
@@ -122,14 +130,27 @@ impl Hub {
         self.inner.subscribers(topic)
     }
 
-    /// Ends every connection of a subject on this hub, and those that are being authenticated as it
+    /// Ends every connection of a subject, and those that are being authenticated as it
     /// now, by the application too if it took a [`RevocationWatch`](crate::RevocationWatch); returns
-    /// how many were open. A WebSocket closes with 4401 and `reason`, an event stream ends with it in
+    /// how many were open on this hub. A WebSocket closes with 4401 and `reason`, an event stream ends with it in
     /// `realtime.bye`.
+    ///
+    /// Other instances that share the broker are told as soon as they can be, also after an outage of it
+    /// that lasts no longer than it keeps events.
     ///
     /// It keeps nobody from coming back whose credentials are still valid: revoke these first.
     pub fn disconnect(&self, subject: &str, reason: impl Into<ByteString>) -> usize {
-        self.inner.permits.revoke(subject, &reason.into())
+        let reason = reason.into();
+        let here = self.inner.permits.revoke(subject, &reason);
+        self.inner.broker.disconnect(subject, &reason);
+        here
+    }
+
+    /// How many subscriptions a topic has, over all instances that share the broker. Approximate:
+    /// each counts when it is asked, and one that does not answer within a second is left out, and
+    /// [said to be](Occupancy::silent).
+    pub fn occupancy(&self, topic: &TopicName) -> Counting {
+        self.inner.broker.occupancy(topic, self.subscribers(topic))
     }
 
     /// Whether [`Config::authorize`] lets `identity` do `action` with `topic`; it does if there is
@@ -142,6 +163,18 @@ impl Hub {
     ) -> bool {
         let authorize = self.config().authorize.as_ref();
         authorize.is_none_or(|authorize| authorize.authorize(identity, action, topic))
+    }
+
+    /// How the broker is; always well with the embedded one.
+    ///
+    /// While it is not, connections stay open and are given what is there; see [`Broker`].
+    pub fn broker_health(&self) -> BrokerHealth {
+        self.inner.broker.health()
+    }
+
+    /// What the broker has done so far; all nothing with the embedded one.
+    pub fn broker_stats(&self) -> BrokerStats {
+        self.inner.broker.stats()
     }
 
     /// What happened so far.
@@ -176,7 +209,7 @@ impl Hub {
         self.inner.permits.take_socket(client, &self.config().limits)
     }
 
-    pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Self {
+    pub(crate) fn assemble(config: Config, broker: Box<dyn Broker>) -> Result<Self, BrokerError> {
         let counters = Arc::<Counters>::default();
         let (memory, relay) = (LogMemory::default(), Relay::default());
         let inner = Arc::new(Inner {
@@ -185,11 +218,14 @@ impl Hub {
                 config.retention,
                 memory.clone(),
                 relay.clone(),
+                broker.is_shared(),
             ),
             relay,
             budget: Budget::new(memory, config.limits.log_bytes),
             reaper: Reaper::new(config.retention.age),
             config,
+            sharing: Sharing::default(),
+            epoch: AtomicU64::new(broker.epoch()),
             broker,
             head: Mutex::new(None),
             visible: AtomicU64::new(0),
@@ -197,8 +233,8 @@ impl Hub {
             counters,
         });
         let weak = Arc::downgrade(&inner);
-        inner.broker.start(Inlet::new(weak));
-        Self { inner }
+        inner.broker.start(Inlet::new(weak))?;
+        Ok(Self { inner })
     }
 
     /// The sequence up to which all topics are complete.
@@ -207,7 +243,7 @@ impl Hub {
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.inner.broker.epoch()
+        self.inner.epoch.load(Ordering::Acquire)
     }
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
@@ -266,12 +302,15 @@ impl Hub {
     /// Has every topic that is made from now on and that `pattern` matches put into the follower's
     /// inbox.
     pub(crate) fn follow(&self, pattern: &TopicPattern, follower: Arc<Follower>) -> Place {
-        self.inner.table.follow(pattern, follower)
+        let place = self.inner.table.follow(pattern, follower);
+        self.follows(pattern);
+        place
     }
 
     /// Takes back a `follow`; nothing arrives any more once this returns.
-    pub(crate) fn unfollow(&self, place: &Place) {
+    pub(crate) fn unfollow(&self, pattern: &TopicPattern, place: &Place) {
         self.inner.table.unfollow(place);
+        self.unfollows(pattern);
     }
 
     /// Removes those out of `topics` whose events are past their age, that nobody but the caller
@@ -350,7 +389,7 @@ impl Inner {
         name: &TopicName,
         now: Instant,
     ) -> Result<(Arc<Fanout>, Wakeups), DeliverError> {
-        let made = self.table.get_or_make(name, now)?;
+        let made = self.table.get_or_make(name, now, &self.visible)?;
         let mut wakeups = Wakeups::new(made.wakers);
         if made.is_followed {
             let (inner, name) = (Arc::clone(self), name.clone());
@@ -389,35 +428,6 @@ impl Inner {
     /// should it be permitted.
     fn is_wanted(&self, topic: &TopicName) -> bool {
         self.table.read(|topics| topics.get(topic).is_some_and(|topic| topic.is_wanted()))
-    }
-}
-
-impl Deliver for Inner {
-    fn deliver(
-        self: Arc<Self>,
-        topic: &TopicName,
-        position: Position,
-        event: Event,
-        now: Instant,
-    ) -> Result<Wakeups, DeliverError> {
-        let mut head = lock(&self.head);
-        let before = LastEventId {
-            epoch: head.map_or(position.epoch(), Position::epoch),
-            sequence: head.map_or(0, Position::sequence),
-        };
-        if position.epoch() != before.epoch || position.sequence() <= before.sequence {
-            return Err(DeliverError::OutOfOrder { head: before, position });
-        }
-        // Looked up last, since making a topic may leave somebody to be woken.
-        let (topic, mut wakeups) = self.topic(topic, now)?;
-        wakeups.extend(topic.append(position, event, &self.visible, now));
-        *head = Some(position);
-        drop(head);
-        self.counters.published.fetch_add(1, Ordering::Relaxed);
-        if self.wants_upkeep(now) {
-            wakeups.after(move || self.upkeep(now));
-        }
-        Ok(wakeups)
     }
 }
 

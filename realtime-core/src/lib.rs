@@ -96,7 +96,10 @@ pub use auth::{
     Action, Authenticate, AuthenticateError, Authenticated, Authentication, Authorize, Authorizer,
     CredentialSource, Credentials, Identity, Token,
 };
-pub use broker::{Broker, BrokerError, DeliverError, Inlet, LocalBroker, Published};
+pub use broker::{
+    Broker, BrokerError, BrokerHealth, BrokerStats, Closing, Counting, DeliverError, EarlierEvent, Inlet, Interest,
+    LocalBroker, Occupancy, Published,
+};
 pub use client_ip::{Client, ClientIp, ForwardedError, TrustedProxies, TrustedProxiesError};
 pub use config::{Config, ConfigError, SseConfig, WebSocketConfig};
 pub use drain::{Drain, DrainReport};

@@ -128,6 +128,14 @@ impl Entry {
     }
 }
 
+/// An event that was published before a log knew of its topic.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    pub(crate) position: Position,
+    pub(crate) event: Event,
+    pub(crate) at: Instant,
+}
+
 /// Running totals of a log up to some place in it; differences of two say what lies between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -140,6 +148,9 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// Of a log before whose first entry others may be put: room for as many as there may be.
+    const OPEN_START: Self = Self { index: 1 << 32, keyed: 1 << 32, bytes: 1 << 48 };
+
     /// Entries without a key between `self` and `to`; none when `to` is earlier.
     pub(crate) fn unkeyed_until(&self, to: &Self) -> u64 {
         let keyed = to.keyed.saturating_sub(self.keyed);
@@ -153,8 +164,16 @@ pub(crate) struct Log {
     topic: TopicName,
     retention: Retention,
     ring: VecDeque<Arc<Entry>>,
+    /// Totals when nothing has been appended.
+    start: Mark,
     head: Mark,
     evicted_through: u64,
+    /// Whether nothing has left the ring, so that what was published before may be put into it.
+    is_open: bool,
+    /// The indices of entries in the ring that stand for events which were lost; hardly ever any.
+    losses: VecDeque<u64>,
+    /// Where it ended when the last of what had been missed was appended: what lies before is no lag.
+    repaired: Mark,
     keys: KeyIndex,
     wire: WireCache,
     share: Share,
@@ -173,8 +192,12 @@ impl Log {
             topic,
             retention,
             ring: VecDeque::new(),
+            start: Mark::default(),
             head: Mark::default(),
             evicted_through,
+            is_open: true,
+            losses: VecDeque::new(),
+            repaired: Mark::default(),
             keys: KeyIndex::default(),
             wire: WireCache::default(),
             share: Share::new(memory),
@@ -194,10 +217,98 @@ impl Log {
         self.expire(now);
     }
 
+    /// Makes room for events before the first one. It must be empty.
+    pub(crate) fn open_to_the_past(&mut self) {
+        (self.start, self.head) = (Mark::OPEN_START, Mark::OPEN_START);
+    }
+
+    /// Lets go of all, for what was published up to the sequence `through` is not known, or of another
+    /// life.
+    pub(crate) fn begin_after(&mut self, through: u64) {
+        if !self.is_blank() {
+            self.clear();
+        }
+        self.evicted_through = through;
+        self.is_open = true;
+    }
+
+    /// Appends word that events were lost, the last one at `through`, or none later than the newest.
+    pub(crate) fn lose(&mut self, through: Position, now: Instant) {
+        let index = self.head.index;
+        let newest = self.ring.back().map(|last| last.position);
+        let through = newest.filter(|it| it.sequence() > through.sequence()).unwrap_or(through);
+        self.append(through, Event::text(""), now);
+        // It may be past the retention already.
+        if self.first_index() <= index {
+            self.losses.push_back(index);
+        }
+    }
+
+    /// Takes word that what was appended last had been missed.
+    pub(crate) fn has_been_repaired(&mut self) {
+        self.repaired = self.head;
+    }
+
+    /// Where it ended when the last of what had been missed was appended.
+    pub(crate) fn repaired(&self) -> Mark {
+        self.repaired
+    }
+
+    /// The first entry with an index of at least `from` that stands for events which were lost.
+    pub(crate) fn loss_from(&self, from: u64) -> Option<&Entry> {
+        let index = self.losses.get(self.losses.partition_point(|index| *index < from))?;
+        self.get(*index).map(|entry| &**entry)
+    }
+
+    /// Puts events before the oldest: of those that were published before it, the newest that fit. None
+    /// is missing after the sequence `complete_after`.
+    ///
+    /// Nothing changes once an event has left the ring: older ones have no place in it.
+    pub(crate) fn prepend(&mut self, earlier: Vec<Earlier>, complete_after: u64, now: Instant) {
+        if !self.is_open {
+            return;
+        }
+        let known_after = self.evicted_through;
+        let older = earlier.into_iter().filter(|it| it.position.sequence() <= known_after);
+        let mut oldest = self.ring.front().map_or(self.head, |front| front.mark);
+        let mut latest = self.ring.front().map_or(now, |front| front.at);
+        for Earlier { position, event, at } in older.rev() {
+            let (size, keyed) = (event.size() as u64, u64::from(event.key().is_some()));
+            let at = at.min(latest);
+            let is_over = self.ring.len() >= self.retention.events
+                || self.head.bytes - oldest.bytes + size > self.retention.bytes
+                || now.saturating_duration_since(at) > self.retention.age;
+            if is_over {
+                self.evicted_through = position.sequence();
+                self.is_open = false;
+                self.settle();
+                return;
+            }
+            let mark = Mark {
+                index: oldest.index - 1,
+                keyed: oldest.keyed - keyed,
+                bytes: oldest.bytes - size,
+            };
+            if let Some(key) = event.key() {
+                self.keys.prepended(key, mark.index);
+            }
+            self.ring.push_front(Arc::new(Entry {
+                topic: self.topic.clone(),
+                position,
+                event,
+                mark,
+                at,
+            }));
+            (oldest, latest) = (mark, at);
+        }
+        self.evicted_through = complete_after.min(known_after);
+        self.settle();
+    }
+
     /// Lets go of what is past the retention at `now`; the newest entry only for its age.
     pub(crate) fn expire(&mut self, now: Instant) {
         while let Some(front) = self.ring.front() {
-            let over = self.ring.len() > self.retention.events
+            let over = self.ring.len() - self.losses.len() > self.retention.events
                 || self.head.bytes - front.mark.bytes > self.retention.bytes && self.ring.len() > 1
                 || now.saturating_duration_since(front.at) > self.retention.age;
             if !over {
@@ -246,6 +357,8 @@ impl Log {
     fn evict(&mut self) {
         let Some(entry) = self.ring.pop_front() else { return };
         self.evicted_through = entry.position.sequence();
+        self.is_open = false;
+        self.losses.pop_front_if(|index| *index == entry.mark.index);
         let first = entry.mark.index + 1;
         self.keys.evicted(entry, self.retention.keys, self.retention.bytes);
         self.wire.forget_before(first);
@@ -379,6 +492,16 @@ impl Log {
     /// Whether it holds no event, in the ring or by key.
     pub(crate) fn is_blank(&self) -> bool {
         self.ring.is_empty() && self.keys.kept_from(0).is_none()
+    }
+
+    /// Whether something was appended to it, though it may have left.
+    pub(crate) fn has_had_events(&self) -> bool {
+        self.head.index > self.start.index
+    }
+
+    /// Totals before the first event that was appended.
+    pub(crate) fn start(&self) -> Mark {
+        self.start
     }
 
     /// Whether nothing is in the ring once what is past its age at `now` is let go.

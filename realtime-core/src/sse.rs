@@ -46,18 +46,23 @@ pub struct EventStream {
 
 impl EventStream {
     fn new(
-        subscription: Subscription,
+        mut subscription: Subscription,
         config: SseConfig,
         mut admission: Admission,
         now: Instant,
     ) -> Self {
         // A fresh id comes with the word that it is one, in the same block: else who is cut, or let go,
         // between the two would come back with it and never know of the loss.
-        let id = (!subscription.is_to_tell_reset()).then(|| subscription.last_event_id());
+        let has_started = subscription.has_started();
+        let has_id = has_started && !subscription.is_to_tell_reset();
+        let id = has_id.then(|| subscription.last_event_id());
         let preamble = Some(encode::preamble(jittered(config.retry), id));
         let heartbeat_at = later(now, config.heartbeat);
         admission.opened();
         let lifetime = Lifetime::new(&admission.hub().config().limits, now);
+        if !has_started {
+            subscription.tell_start();
+        }
         Self { subscription, config, heartbeat_at, preamble, ended: false, admission, lifetime }
     }
 
@@ -96,6 +101,10 @@ impl EventStream {
             let Some(bye) = bye else { return Poll::Ready(None) };
             take.push(bye);
         } else {
+            // A reset brings its own id.
+            if self.subscription.poll_start(cx, now) && !self.subscription.is_to_tell_reset() {
+                take.push(encode::id(self.subscription.last_event_id()));
+            }
             let polled = self.subscription.poll_take(cx, &mut take, now);
             if let Some(cause) = self.subscription.ended_by().map(CloseCause::from) {
                 self.end(cause);

@@ -22,6 +22,7 @@ mod join;
 mod patterns;
 mod permission;
 mod request;
+mod starting;
 mod taking;
 
 use delivery::TakeDeliveries;
@@ -31,6 +32,7 @@ pub(crate) use followed::Following;
 pub(crate) use join::Joining;
 pub(crate) use permission::{Permission, Permitted};
 pub use request::{Start, Subscribe, SubscribeError};
+use starting::Starting;
 pub(crate) use taking::Take;
 
 /// A place in the streams of some topics.
@@ -56,11 +58,13 @@ pub struct Subscription {
     extra: Option<Box<Extra>>,
 }
 
-/// What a subscription has that follows patterns, may not follow everything, or has ended.
+/// What a subscription has that follows patterns, may not follow everything, is on a hub that others
+/// share, or has ended.
 #[derive(Debug, Default)]
 struct Extra {
     followed: Option<Followed>,
     permitted: Permitted,
+    starting: Option<Starting>,
     /// What [`Hub::retired`] said when topics that have left the table were last looked for.
     retired_seen: u64,
     /// When it was last used.
@@ -195,6 +199,9 @@ impl Subscription {
         self.is_parked = false;
         let limit = self.policy.limit;
         loop {
+            if self.poll_ready(cx, now).is_pending() {
+                return Poll::Pending;
+            }
             let visible = self.hub.visible();
             self.settle(now);
             if let Some(ending) = self.ending() {
@@ -219,6 +226,7 @@ impl Subscription {
     /// Whether it is to be cut for its lag, by [`Overflow::Disconnect`].
     pub(crate) fn is_lagging(&self, now: Instant) -> bool {
         self.policy.overflow == Overflow::Disconnect
+            && self.has_started()
             && self.overdue(self.hub.visible(), now).is_some()
     }
 
@@ -250,7 +258,8 @@ impl Subscription {
     }
 
     fn id(&self, sequence: u64) -> LastEventId {
-        LastEventId { epoch: self.hub.epoch(), sequence }
+        let epoch = self.starting().map_or_else(|| self.hub.epoch(), Starting::epoch);
+        LastEventId { epoch, sequence }
     }
 }
 

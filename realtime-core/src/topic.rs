@@ -9,7 +9,8 @@ use crate::event::{check_string, validated_string};
 validated_string! {
     /// The name of a topic: 1 to 255 bytes, no control character, tokens separated by `.`.
     ///
-    /// A token that is exactly `*` or `>` is refused: these are the wildcards of patterns.
+    /// A token that is exactly `*` or `>` is refused: these are the wildcards of patterns. So is what
+    /// starts with `$realtime.`, where the instances of a service talk to each other.
     ///
     /// ```
     /// use realtime_core::TopicName;
@@ -25,10 +26,21 @@ validated_string! {
             return Err(TopicNameError::Empty);
         }
         check_string!(TopicNameError, value, TopicName::MAX_BYTES, |c| !c.is_control());
-        if value.split('.').any(|token| token == "*" || token == ">") {
+        let is_wildcard = |token| token == "*" || token == ">";
+        if value.split('.').any(is_wildcard) || value.starts_with(RESERVED_PREFIX) {
             return Err(TopicNameError::Reserved(value.to_owned()));
         }
         Ok(())
+    }
+}
+
+/// The prefix of the names of topics that are the library's own.
+const RESERVED_PREFIX: &str = "$realtime.";
+
+impl TopicName {
+    /// The topic on which the instances of a service talk to each other; for brokers.
+    pub fn control() -> Self {
+        Self(ByteString::from_static("$realtime.control"))
     }
 }
 
@@ -45,7 +57,7 @@ mod tests {
                 "{bad:?}"
             );
         }
-        for bad in ["*", ">", "a.*", "a.*.b", "a.>"] {
+        for bad in ["*", ">", "a.*", "a.*.b", "a.>", "$realtime.control", "$realtime."] {
             assert_eq!(TopicName::new(bad), Err(TopicNameError::Reserved(bad.into())));
         }
         for good in ["a", "room/1", "a*b", "a.b>c", "ä.ö", "with space"] {

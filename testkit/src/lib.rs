@@ -8,7 +8,10 @@
 //! - [`ws`]: a WebSocket client that speaks in single frames;
 //! - [`http`]: one raw request, one parsed response;
 //! - [`proxy`]: a TCP proxy that cuts connections;
+//! - [`servers`]: real servers that brokers talk to;
 //! - [`conformance`]: one suite that every adapter passes;
+//! - [`brokers`]: one that every broker passes;
+//! - [`faults`]: a TCP proxy that is a bad network;
 //! - [`fuzz`]: what must hold whatever the peer sends, for a fuzzer and for the replay of its corpus;
 //! - [`wait`]: polling for a condition with a deadline;
 //! - [`Dial`]: where and how those clients connect.
@@ -26,10 +29,13 @@
     reason = "test code: a broken expectation ends the test"
 )]
 
+pub mod brokers;
 pub mod conformance;
+pub mod faults;
 pub mod fuzz;
 pub mod http;
 pub mod proxy;
+pub mod servers;
 pub mod sse;
 pub mod wait;
 pub mod ws;

@@ -2,7 +2,7 @@
 
 use realtime_bridge::EngineError;
 use realtime_core::Event;
-use realtime_nats::Nats;
+use realtime_nats::NatsEngine;
 use realtime_testkit::servers::{NatsBinary, NatsOptions, NatsServer};
 
 use crate::instance::{Instance, connect, connect_to, hello};
@@ -22,7 +22,7 @@ async fn wrong_credentials_are_refused_and_never_shown(on: NatsBinary) {
     let right = Instance::of(&server).await;
     assert_eq!(right.publish("t", "x").await.sequence, 1);
     for user in ["", "realtime:tahini@", "nobody:tahini@", "tahini@"] {
-        let nats = Nats::connect(&format!("nats://{user}127.0.0.1:{}", server.port())).unwrap();
+        let nats = NatsEngine::connect(&format!("nats://{user}127.0.0.1:{}", server.port())).unwrap();
         let error = connect_to(&nats, &hello()).await.err().unwrap();
         assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
         let shown = format!("{error} {error:?} {nats:?}");
@@ -39,7 +39,7 @@ async fn tokens_and_keys_let_in(on: NatsBinary) {
     let key = "authorization { users: [ \
                { nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4 } ] }";
     let server = NatsServer::with(NatsOptions::new(on).configuration(key));
-    let nats = Nats::connect(&server.url()).unwrap();
+    let nats = NatsEngine::connect(&server.url()).unwrap();
     let error = connect_to(&nats, &hello()).await.err().unwrap();
     assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
     let seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
@@ -86,7 +86,7 @@ async fn the_documented_rights_are_enough(on: NatsBinary) {
          {{ publish: {publish:?}, subscribe: {subscribe:?} }} }} ] }}"
     );
     let server = NatsServer::with(NatsOptions::new(on).configuration(&configuration));
-    let nats = Nats::connect(&format!("nats://app:p@127.0.0.1:{}", server.port())).unwrap();
+    let nats = NatsEngine::connect(&format!("nats://app:p@127.0.0.1:{}", server.port())).unwrap();
     let mut instance = connect_to(&nats, &hello()).await.unwrap();
     instance.follow("t").await;
     instance.follow_pattern("p.*").await;

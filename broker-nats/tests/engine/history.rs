@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use realtime_core::Retention;
-use realtime_nats::Nats;
+use realtime_nats::NatsEngine;
 use realtime_testkit::{
     servers::{NatsBinary, NatsServer},
     wait,
@@ -107,7 +107,7 @@ async fn what_is_past_its_age_goes_and_is_told(on: NatsBinary) {
 
 async fn what_does_not_fit_the_stream_goes_and_is_told(on: NatsBinary) {
     let server = NatsServer::start(on);
-    let nats = Nats::connect(&server.url()).unwrap().max_bytes(64 * 1024);
+    let nats = NatsEngine::connect(&server.url()).unwrap().max_bytes(64 * 1024);
     let instance = connect_to(&nats, &hello()).await.unwrap();
     instance.publish("quiet", "1").await;
     let large = "x".repeat(4096);
@@ -175,7 +175,7 @@ async fn topics_are_told_by_their_newest_event(on: NatsBinary) {
 
 async fn reading_while_events_go_tells_no_hole(on: NatsBinary) {
     let server = NatsServer::start(on);
-    let nats = Nats::connect(&server.url()).unwrap().max_bytes(400 * 1024);
+    let nats = NatsEngine::connect(&server.url()).unwrap().max_bytes(400 * 1024);
     let instance = connect_to(&nats, &hello()).await.unwrap();
     let publisher = connect_to(&nats, &hello()).await.unwrap();
     let data = "x".repeat(200);

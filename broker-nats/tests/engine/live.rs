@@ -2,7 +2,7 @@
 
 use realtime_bridge::{Engine, EngineError, Fed, Feed, Interest, Link};
 use realtime_core::Event;
-use realtime_nats::Nats;
+use realtime_nats::NatsEngine;
 use realtime_testkit::servers::{NatsBinary, NatsServer};
 
 use crate::instance::{Instance, bounded, connect_to, hello, pattern, sequences, texts, topic};
@@ -250,7 +250,7 @@ async fn every_kind_of_event_arrives_as_it_was(on: NatsBinary) {
 
 async fn hubs_with_different_prefixes_know_nothing_of_each_other(on: NatsBinary) {
     let server = NatsServer::start(on);
-    let nats = Nats::connect(&server.url()).unwrap();
+    let nats = NatsEngine::connect(&server.url()).unwrap();
     let mut one = connect_to(&nats.clone().prefix("one").unwrap(), &hello()).await.unwrap();
     let mut two = connect_to(&nats.prefix("one-2").unwrap(), &hello()).await.unwrap();
     for instance in [&one, &two] {
@@ -269,7 +269,7 @@ async fn hubs_with_different_prefixes_know_nothing_of_each_other(on: NatsBinary)
 async fn what_does_not_fit_into_the_feed_ends_it_and_the_connection(on: NatsBinary) {
     let server = NatsServer::start(on);
     let publisher = Instance::of(&server).await;
-    let nats = Nats::connect(&server.url()).unwrap();
+    let nats = NatsEngine::connect(&server.url()).unwrap();
     let (feed, mut fetched) = Feed::new(3, 1024);
     let (link, _) = bounded("connecting", nats.connect(&hello(), feed)).await.unwrap();
     link.subscribe(&[Interest::Topic(topic("t"))]).await.unwrap();
@@ -290,7 +290,7 @@ async fn what_does_not_fit_into_the_feed_ends_it_and_the_connection(on: NatsBina
 async fn a_link_that_is_dropped_closes_its_connection(on: NatsBinary) {
     let server = NatsServer::start(on);
     let (feed, mut fetched) = Feed::new(3, 1024);
-    let nats = Nats::connect(&server.url()).unwrap();
+    let nats = NatsEngine::connect(&server.url()).unwrap();
     let hello = hello();
     let (link, _) = bounded("connecting", nats.connect(&hello, feed)).await.unwrap();
     let marks = format!("realtime.live.m.{}", hello.instance);

@@ -58,6 +58,19 @@ impl Subscription {
         out.pop()
     }
 
+    /// Waits until it has started: from then on everything that is published to its topics comes, or has
+    /// been told to be missing. So what is loaded after that from elsewhere, a database say, has no hole
+    /// between it and what this gives.
+    ///
+    /// That is at once where the hub's broker is the embedded one. One between instances has to be heard
+    /// first, which takes as long as it is not available; nothing is given before.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn ready(&mut self) {
+        poll_fn(|cx| self.poll_ready(cx, now())).await;
+    }
+
     /// Waits for items and appends those that are there to `out`, at most `max`. Returns how many;
     /// 0 when the subscription has ended or `max` is 0.
     ///

@@ -126,10 +126,11 @@ impl HubBuilder {
     /// Builds the hub.
     ///
     /// # Errors
-    /// [`ConfigError`] when a value of the configuration can't work; see [`Config::check`].
+    /// [`ConfigError`] when a value of the configuration can't work, see [`Config::check`], or the broker
+    /// can't start where it is.
     pub fn build(self) -> Result<Hub, ConfigError> {
         self.config.check()?;
         let broker = self.broker.unwrap_or_else(|| Box::new(LocalBroker::new()));
-        Ok(Hub::assemble(self.config, broker))
+        Ok(Hub::assemble(self.config, broker)?)
     }
 }

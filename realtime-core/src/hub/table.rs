@@ -46,6 +46,8 @@ pub(super) struct Table {
     retention: Retention,
     memory: LogMemory,
     relay: Relay,
+    /// Of a hub that shares its topics with others: the patterns of which everything comes.
+    established: Option<Mutex<Trie<()>>>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,13 @@ pub(super) struct Made {
 }
 
 impl Table {
-    pub(super) fn new(max: usize, retention: Retention, memory: LogMemory, relay: Relay) -> Self {
+    pub(super) fn new(
+        max: usize,
+        retention: Retention,
+        memory: LogMemory,
+        relay: Relay,
+        is_shared: bool,
+    ) -> Self {
         Self {
             topics: RwLock::new(Topics {
                 by_name: HashMap::new(),
@@ -89,6 +97,7 @@ impl Table {
             retention,
             memory,
             relay,
+            established: is_shared.then(Mutex::default),
         }
     }
 
@@ -102,7 +111,12 @@ impl Table {
 
     /// The topic `name`, made if it is not there, and put into the inbox of everybody who follows it
     /// by pattern.
-    pub(super) fn get_or_make(&self, name: &TopicName, now: Instant) -> Result<Made, DeliverError> {
+    pub(super) fn get_or_make(
+        &self,
+        name: &TopicName,
+        now: Instant,
+        visible: &AtomicU64,
+    ) -> Result<Made, DeliverError> {
         let there = |topic: &Arc<Fanout>| Made {
             topic: Arc::clone(topic),
             wakers: Vec::new(),
@@ -126,16 +140,27 @@ impl Table {
             // Nothing was swept, so nobody is to be woken.
             return Err(DeliverError::TooManyTopics { max: self.max });
         }
-        let evicted_through = self.watermarks.get(name);
+        let mut evicted_through = self.watermarks.get(name);
+        let mut is_established = true;
+        if let Some(established) = &self.established {
+            is_established = false;
+            lock(established).for_each_match(name, |()| is_established = true);
+            // Whatever came for a pattern has made its topic: so far, this one has had nothing.
+            evicted_through = evicted_through.max(visible.load(Ordering::Acquire));
+        }
         topics.made += 1;
-        let topic = Arc::new(Fanout::new(
+        let mut topic = Fanout::new(
             name.clone(),
             self.retention,
             evicted_through,
             topics.made,
             &self.memory,
             &self.relay,
-        ));
+        );
+        if self.established.is_some() {
+            topic = topic.shared(is_established);
+        }
+        let topic = Arc::new(topic);
         let mut is_followed = false;
         // Before anybody can find it and append to it.
         lock(&self.patterns).for_each_match(name, |follower| {
@@ -158,6 +183,35 @@ impl Table {
     pub(super) fn unfollow(&self, place: &Place) {
         let follower = lock(&self.patterns).remove(place);
         drop(follower);
+    }
+
+    /// Whether a pattern that somebody follows matches `name`.
+    pub(super) fn is_followed(&self, name: &TopicName) -> bool {
+        let mut is_followed = false;
+        lock(&self.patterns).for_each_match(name, |_| is_followed = true);
+        is_followed
+    }
+
+    /// Takes word that everything comes that is published to topics which `pattern` matches.
+    pub(super) fn established(&self, pattern: &TopicPattern) -> Option<Place> {
+        self.established.as_ref().map(|established| lock(established).insert(pattern, ()))
+    }
+
+    /// Takes that back.
+    pub(super) fn not_established(&self, place: &Place) {
+        if let Some(established) = &self.established {
+            lock(established).remove(place);
+        }
+    }
+
+    /// Keeps in mind that a topic which is not here has had an event with this sequence.
+    pub(super) fn passed_over(&self, name: &TopicName, sequence: u64) {
+        self.watermarks.raise(name, sequence);
+    }
+
+    /// Forgets which topics have gone: the numbers start anew after `after`.
+    pub(super) fn begin_after(&self, after: u64) {
+        self.watermarks.begin_after(after);
     }
 
     /// Whether nobody follows a pattern.
@@ -230,8 +284,16 @@ impl Table {
         self.read(HashMap::len)
     }
 
+    /// Looks at all topics, some at a time.
+    pub(super) fn each(&self, mut look: impl FnMut(&Arc<Fanout>)) {
+        self.each_while(|topic| {
+            look(topic);
+            true
+        });
+    }
+
     /// Looks at all topics, some at a time, as long as `look` wants more.
-    pub(super) fn each_while(&self, mut look: impl FnMut(&Fanout) -> bool) {
+    pub(super) fn each_while(&self, mut look: impl FnMut(&Arc<Fanout>) -> bool) {
         let mut from = Bound::Unbounded;
         while let Some(last) = self.look(|topics| {
             let names = topics.in_order.range((from.as_ref(), Bound::Unbounded));
@@ -394,6 +456,11 @@ impl Watermarks {
 
     fn get(&self, name: &TopicName) -> u64 {
         self.bucket(name).map_or(0, |mark| mark.load(Ordering::Acquire))
+    }
+
+    fn begin_after(&self, sequence: u64) {
+        let all = self.buckets.iter().chain([&self.highest]);
+        all.for_each(|mark| mark.store(sequence, Ordering::Release));
     }
 
     fn raise(&self, name: &TopicName, sequence: u64) {

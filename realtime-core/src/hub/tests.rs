@@ -23,6 +23,7 @@ mod reaper;
 mod reentrancy;
 mod resume;
 mod sequencing;
+mod sharing;
 mod table;
 mod threads;
 

@@ -33,6 +33,13 @@ impl KeyIndex {
         }
     }
 
+    /// An entry with `key` was put at `index`, before all others.
+    pub(super) fn prepended(&mut self, key: &EventKey, index: u64) {
+        if !self.newest.contains_key(key) {
+            self.newest.insert(key.clone(), index);
+        }
+    }
+
     /// `entry` left the ring: it is kept if it is the newest of its key.
     pub(super) fn evicted(&mut self, entry: Arc<Entry>, max_keys: usize, max_bytes: u64) {
         let index = entry.mark().index;

@@ -37,6 +37,11 @@ pub(super) fn preamble(retry: Duration, id: Option<LastEventId>) -> Bytes {
     out.into()
 }
 
+/// Tells where the stream starts, where that was not known when it began.
+pub(super) fn id(id: LastEventId) -> Bytes {
+    format!("id: {id}\n\n").into()
+}
+
 /// Tells a gap. It has no id: a client that is cut right after it resumes before the gap, and is
 /// given the events if they are still there.
 pub(super) fn gap(gap: &Gap) -> Bytes {

@@ -35,7 +35,7 @@ impl Followed {
     pub(super) fn remove(&mut self, pattern: &TopicPattern) {
         let hub = &self.hub;
         let gone = self.patterns.extract_if(.., |(it, _)| it == pattern);
-        gone.for_each(|(_, place)| hub.unfollow(&place));
+        gone.for_each(|(pattern, place)| hub.unfollow(&pattern, &place));
     }
 
     pub(super) fn patterns(&self) -> impl Iterator<Item = &TopicPattern> {
@@ -60,7 +60,9 @@ impl Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        self.patterns.drain(..).for_each(|(_, place)| self.hub.unfollow(&place));
+        for (pattern, place) in self.patterns.drain(..) {
+            self.hub.unfollow(&pattern, &place);
+        }
         self.take().topics.into_iter().for_each(|waiting| self.hub.let_go(waiting));
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, hash::Hash, sync::Arc, time::Instant};
 
 use super::{
-    Extra, Followed, Joined, Reset, ResetReason, Start, Subscribe, SubscribeError, Subscription,
+    Extra, Followed, Joined, Reset, ResetReason, Start, Starting, Subscribe, SubscribeError,
+    Subscription,
 };
 use crate::{
     cursor::{Cursor, Policy},
@@ -85,9 +86,13 @@ impl Hub {
         let named = named.into_iter().map(|topic| (topic, true));
         let fanouts: Vec<_> =
             named.chain(matched.into_iter().map(|topic| (topic, false))).collect();
+        let starting =
+            self.is_shared().then(|| Starting::new(self, request.after, request.start));
 
         let resumed = match request.after {
             None => None,
+            // It is told that later.
+            _ if starting.is_some() => None,
             // Of no topic, nothing can be missing.
             Some(_) if is_empty => None,
             Some(Err(_)) => Some(Err(ResetReason::Malformed)),
@@ -101,6 +106,12 @@ impl Hub {
             Some(Err(reason)) => {
                 let (topics, taken, _) = self.start(&fanouts, request.start, visible, now);
                 (topics, taken, Some(reason))
+            }
+            None if starting.is_some() => {
+                let join = |(topic, named): &(Arc<Fanout>, bool)| {
+                    self.join(topic, *named, |log| Cursor::new(log.head(), log.head()))
+                };
+                (fanouts.iter().map(join).collect(), visible, None)
             }
             None => {
                 let (topics, taken, complete) = self.start(&fanouts, request.start, visible, now);
@@ -119,8 +130,9 @@ impl Hub {
             overflow: request.overflow.unwrap_or(self.config().overflow),
             limit: request.lag.unwrap_or(self.config().lag),
         };
-        let extra = (followed.is_some() || !permitted.is_all()).then(|| {
-            Box::new(Extra { followed, permitted, seen_at: Some(now), ..Extra::default() })
+        let is_plain = followed.is_none() && permitted.is_all() && starting.is_none();
+        let extra = (!is_plain).then(|| {
+            Box::new(Extra { followed, permitted, starting, seen_at: Some(now), ..Extra::default() })
         });
         Ok(Subscription {
             hub: self.clone(),
@@ -137,7 +149,7 @@ impl Hub {
     }
 
     /// Joins all topics after `id`, unless one of them has let go of an event after it.
-    fn resume(
+    pub(super) fn resume(
         &self,
         fanouts: &[(Arc<Fanout>, bool)],
         id: LastEventId,
@@ -165,7 +177,7 @@ impl Hub {
     /// Joins all topics as `start` says; also tells the sequence after which everything follows, and
     /// whether it does: a topic may have let go of events that were published since `visible` was
     /// read.
-    fn start(
+    pub(super) fn start(
         &self,
         fanouts: &[(Arc<Fanout>, bool)],
         start: Start,

@@ -11,7 +11,7 @@ use crate::{
     cursor::Cursor,
     fanout::{Fanout, Membership},
     hub::Arrived,
-    log::{Log, Mark},
+    log::Log,
     overflow::Lag,
     pattern::{TopicPattern, TopicPatternError},
     topic::TopicName,
@@ -118,6 +118,7 @@ impl Subscription {
         let hub = self.hub.clone();
         let followed = &mut self.extra().followed;
         followed.get_or_insert_with(|| Followed::nothing(&hub)).add(pattern);
+        self.wait_for_added();
     }
 
     pub(super) fn ending(&self) -> Option<&Disconnected> {
@@ -263,7 +264,12 @@ impl Subscription {
         let name = joined.member.fanout().topic();
         let there = self.topics.iter_mut().find(|topic| topic.member.fanout().topic() == name);
         let leaving = match there {
-            None => return self.topics.push(joined),
+            None => {
+                if !joined.member.fanout().is_established() {
+                    self.wait_for_added();
+                }
+                return self.topics.push(joined);
+            }
             Some(there) if Arc::ptr_eq(there.member.fanout(), joined.member.fanout()) => {
                 if joined.named {
                     there.named = true;
@@ -302,6 +308,6 @@ impl Subscription {
 }
 
 /// A cursor at a topic's first event, also when that has left the ring.
-fn first_cursor(_: &mut Log) -> Cursor {
-    Cursor::new(Mark::default(), Mark::default())
+fn first_cursor(log: &mut Log) -> Cursor {
+    Cursor::new(log.start(), log.start())
 }

@@ -44,6 +44,11 @@ impl Subscription {
     ) -> Poll<()> {
         self.hub.wake_some();
         loop {
+            if self.poll_ready(cx, now).is_pending() {
+                // It is woken once there is anything to look for.
+                self.is_parked = true;
+                return Poll::Pending;
+            }
             let took = self.take_some(take, now) || self.has_ended();
             if took && (take.is_full() || self.has_ended()) {
                 self.leave_word();
@@ -86,6 +91,10 @@ impl Subscription {
         // next round, or the order across topics would break.
         let visible = self.hub.visible();
         self.settle(now);
+        if !self.has_started() {
+            // The numbers have begun anew, or a topic has come that others publish to.
+            return took;
+        }
         if !take.is_full()
             && let Some(ending) = self.ending().cloned()
         {
@@ -186,8 +195,11 @@ impl Subscription {
     ) -> Result<Option<u64>, Trouble> {
         let Joined { member, cursor, quiet_at, .. } = &mut self.topics[topic];
         let (policy, counts) = (&self.policy, &mut self.counts);
-        let (prepared, last) = member
-            .with(|log| (cursor.prepare(log, visible, policy, now, counts), log.last_sequence()));
+        // As the topic says, which may have later ones that nobody is to see yet; under its lock.
+        let (prepared, last) = member.with(|log| {
+            let last = member.fanout().last_sequence();
+            (cursor.prepare(log, visible, policy, now, counts), last)
+        });
         match prepared {
             Prepared::Idle if last <= visible => {
                 *quiet_at = last;

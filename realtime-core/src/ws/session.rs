@@ -159,6 +159,10 @@ impl Session {
     /// told so at once, not when events are taken: whoever is let go before would come back with the
     /// fresh id and never know of the loss.
     fn tell_ready(&mut self) {
+        if !self.subscription.has_started() {
+            // Not before the broker has said where that is.
+            return self.subscription.tell_start();
+        }
         if self.subscription.count() > 0 {
             self.outgoing.extend(self.format.ready(self.subscription.last_event_id()));
             let reset = self.subscription.take_reset();
@@ -416,6 +420,9 @@ impl Session {
             return self.subscription.pass_over();
         }
         let before = self.outgoing.len();
+        if self.subscription.poll_start(cx, now) {
+            self.tell_ready();
+        }
         loop {
             let mut take = TakeFrames::new(&mut self.outgoing, self.format);
             let polled = self.subscription.poll_take(cx, &mut take, now);

@@ -7,7 +7,7 @@ use std::{
 
 // tidy: allow(position-issuer): this is a broker
 use realtime_core::PositionIssuer;
-use realtime_core::{Broker, Event, Inlet, Position, Published, TopicName};
+use realtime_core::{Broker, BrokerError, Event, Inlet, Position, Published, TopicName};
 
 /// What a broker between instances is to the hubs on it, in one process: each gets what was published
 /// before it came, and then what any of them publishes. It lets go of nothing.
@@ -40,13 +40,14 @@ impl Broker for SharedLog {
         self.issuer.epoch()
     }
 
-    fn start(&self, inlet: Inlet) {
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError> {
         let mut state = self.state();
         for (topic, position, event) in &state.events {
             let delivered = inlet.deliver(topic, *position, event.clone(), Instant::now());
             delivered.expect("a new hub takes what was published in its order").wake();
         }
         state.hubs.push(inlet);
+        Ok(())
     }
 
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {

@@ -143,7 +143,9 @@ impl Broker for Later {
         1
     }
 
-    fn start(&self, _: Inlet) {}
+    fn start(&self, _: Inlet) -> Result<(), BrokerError> {
+        Ok(())
+    }
 
     fn publish(&self, _: &TopicName, event: Event, _: Instant) -> Published {
         self.0.lock().unwrap().push(event);

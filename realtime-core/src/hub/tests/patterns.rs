@@ -127,8 +127,9 @@ impl Broker for Strict {
         self.issuer.epoch()
     }
 
-    fn start(&self, inlet: Inlet) {
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError> {
         self.state.lock().unwrap().inlet = Some(inlet);
+        Ok(())
     }
 
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {

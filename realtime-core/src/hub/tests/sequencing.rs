@@ -1,7 +1,7 @@
 //! What a broker may deliver, and what it is told.
 
 use super::*;
-use crate::position::PositionIssuer;
+use crate::{fanout::lock, position::PositionIssuer};
 
 /// A broker that a test plays.
 #[derive(Debug, Default)]
@@ -25,8 +25,9 @@ impl Broker for Scripted {
         EPOCH
     }
 
-    fn start(&self, inlet: Inlet) {
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError> {
         *lock(&self.inlet) = Some(inlet);
+        Ok(())
     }
 
     fn publish(&self, _: &TopicName, _: Event, _: Instant) -> Published {

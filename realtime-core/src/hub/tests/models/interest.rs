@@ -41,8 +41,8 @@ impl Broker for Listening {
         self.broker.epoch()
     }
 
-    fn start(&self, inlet: Inlet) {
-        self.broker.start(inlet);
+    fn start(&self, inlet: Inlet) -> Result<(), BrokerError> {
+        self.broker.start(inlet)
     }
 
     fn publish(&self, topic: &TopicName, event: Event, now: Instant) -> Published {
