@@ -19,16 +19,21 @@ pub(crate) struct Consumer<'a> {
     api: &'a Api,
     stream: &'a str,
     name: String,
+    /// Its address, to which each page adds its number.
     inbox: Option<(String, Subscriber)>,
+    pages: u64,
     /// How many messages it had before it when it was made.
     pending: u64,
+    /// How many of them are still to come, unless they are gone by now. Not what the server has before it:
+    /// whoever follows that may run after a publisher for ever.
+    left: u64,
     /// The server's clock when it was made, in nanoseconds since 1970.
     made: u64,
     done: bool,
 }
 
 /// A page: so many messages, or so many bytes and one message.
-const PAGE_MESSAGES: usize = 512;
+const PAGE_MESSAGES: u64 = 512;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 const UNUSED_NANOSECONDS: u64 = 30_000_000_000;
 /// Pages that may come without a message, one after the other.
@@ -80,7 +85,8 @@ impl<'a> Consumer<'a> {
             Ok((text(&made, "name")?.to_owned(), number(&made, &["num_pending"])?, clock))
         };
         let (name, pending, made) = read().map_err(Failure::Other)?;
-        Ok(Self { api, stream, name, inbox: None, pending, made, done: pending == 0 })
+        let (inbox, pages, left, done) = (None, 0, pending, pending == 0);
+        Ok(Self { api, stream, name, inbox, pages, pending, left, made, done })
     }
 
     pub(crate) fn pending(&self) -> u64 {
@@ -114,22 +120,27 @@ impl<'a> Consumer<'a> {
             Some(inbox) => inbox,
             none => {
                 let address = client.new_inbox();
-                let messages = client.subscribe(address.clone()).await.map_err(gone)?;
+                let messages = client.subscribe(format!("{address}.*")).await.map_err(gone)?;
                 none.insert((address, messages))
             }
         };
         // A message that is larger than the bytes asked for would never come.
         let bytes = PAGE_BYTES.max(client.server_info().max_payload.saturating_mul(2));
-        let question = json!({ "batch": PAGE_MESSAGES, "no_wait": true, "max_bytes": bytes });
+        let messages = self.left.min(PAGE_MESSAGES);
+        let question = json!({ "batch": messages, "no_wait": true, "max_bytes": bytes });
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.name);
-        let reply = address.clone();
-        let sent = client.publish_with_reply(subject, reply, question.to_string().into());
+        self.pages += 1;
+        let reply = format!("{address}.{}", self.pages);
+        let sent = client.publish_with_reply(subject, reply.clone(), question.to_string().into());
         sent.await.map_err(gone)?;
         let mut page = Vec::new();
-        while page.len() < PAGE_MESSAGES && !self.done {
+        let until = self.left - messages;
+        while self.left > until && !self.done {
             let message = poll_fn(|cx| Pin::new(&mut *inbox).poll_next(cx)).await;
             let message = message.ok_or_else(|| gone("the connection has ended"))?;
             match message.status {
+                // How an earlier page has ended.
+                Some(_) if message.subject.as_str() != reply => {}
                 Some(StatusCode::NOT_FOUND) => self.done = true,
                 // The page's bytes are full, or there is no more for now.
                 Some(StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED) => break,
@@ -137,7 +148,8 @@ impl<'a> Consumer<'a> {
                 None => {
                     let stored = Stored::of(&message);
                     let stored = stored.ok_or_else(|| unexpected("a message's place"))?;
-                    self.done = stored.pending == 0;
+                    self.left -= 1;
+                    self.done = stored.pending == 0 || self.left == 0;
                     page.push((message, stored));
                 }
             }

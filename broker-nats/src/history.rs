@@ -73,7 +73,7 @@ async fn begin<'a>(
     let state = |what| number(&info, &["state", what]).map_err(Failure::Other);
     let mut high = state("last_seq")?.saturating_add(1);
     let first = state("first_seq")?;
-    // At `low` enough follow, at `high` too few.
+    // At `low` more follow, so that what is left out shows; at `high` too few.
     for probe in 0..MAX_PROBES {
         let from = low.max(first);
         let between = high.saturating_sub(from);
@@ -89,7 +89,7 @@ async fn begin<'a>(
         };
         let guess = high - back.clamp(1, between - 1);
         let other = Consumer::from(api, name, wanted.subject, guess).await?;
-        if other.pending() >= limit {
+        if other.pending() > limit {
             low = guess;
             std::mem::replace(&mut consumer, other).forget().await;
         } else {

@@ -25,14 +25,14 @@
 //!
 //! Each header may be missing. The kind is `text`, `json` or `binary`; without one, UTF-8 is text and
 //! everything else binary. Name and key are percent-encoded where they hold anything but printable ASCII. In
-//! each token of the topic a blank is written as `%20`, `*` as `%2A`, `>` as `%3E`, `%` as `%25`, and an empty
-//! token as `%`. With JetStream's acknowledgement it is known whether the event was stored. Messages must not
+//! each token of the topic a blank is written as `%20`, `*` as `%2A`, `>` as `%3E`, `%` as `%25`, other
+//! whitespace of Unicode as its bytes in this way, and an empty token as `%`. With JetStream's acknowledgement it is known whether the event was stored. Messages must not
 //! have the header `Nats-Rollup`, and nobody may delete single messages or purge topics: what is
 //! missing then would not be told.
 //!
 //! # Access control
 //! A user of its own needs to
-//! - publish: `realtime.t.>`, `realtime.m.*`, `$JS.API.STREAM.NAMES`, `$JS.API.STREAM.*.realtime-*`, `$JS.API.CONSUMER.>`
+//! - publish: `realtime.t.>`, `realtime.m.*`, `$JS.API.STREAM.NAMES`, `$JS.API.STREAM.*.*`, `$JS.API.CONSUMER.>`
 //! - subscribe: `realtime.live.>`, `_INBOX.>`
 //!
 //! with its prefix for `realtime`.

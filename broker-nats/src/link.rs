@@ -91,7 +91,8 @@ impl NatsLink {
             loss,
             changes,
         };
-        link.change(vec![prefix.live_marks(name)], true).await?;
+        let subscribed = link.change(vec![prefix.live_marks(name)], true).await;
+        subscribed.map_err(|error| link.loss.get().unwrap_or(error))?;
         Ok((link, at))
     }
 

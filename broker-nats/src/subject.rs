@@ -1,8 +1,10 @@
 //! Topics and patterns as subjects, and back.
 //!
-//! A subject's tokens may not be empty, hold blanks, or be wildcards in part. So in each token of a topic a
-//! blank, `*`, `>` and `%` are written as `%` and two hexadecimal digits, and an empty token as `%` alone.
-//! One topic has one subject.
+//! A subject's tokens may not be empty, hold blanks, or be wildcards in part. So in each token of a topic the
+//! bytes of `*`, `>`, `%` and of whitespace are written as `%` and two hexadecimal digits, and an empty token
+//! as `%` alone. One topic has one subject.
+//!
+//! Whitespace is what Unicode calls so: clients split the lines of the protocol there, this one too.
 
 use realtime_core::{TopicName, TopicPattern};
 
@@ -50,42 +52,36 @@ fn written(prefix: &str, name: &str, is_wildcard: impl Fn(&str) -> bool) -> Stri
     subject
 }
 
+fn is_encoded(c: char) -> bool {
+    matches!(c, '*' | '>' | '%') || c.is_whitespace()
+}
+
 fn write_token(token: &str, subject: &mut String) {
     for c in token.chars() {
-        match c {
-            ' ' => subject.push_str("%20"),
-            '*' => subject.push_str("%2A"),
-            '>' => subject.push_str("%3E"),
-            '%' => subject.push_str("%25"),
-            c => subject.push(c),
+        if is_encoded(c) {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                subject.push('%');
+                subject.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+            }
+        } else {
+            subject.push(c);
         }
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 fn read_token(token: &str, name: &mut Vec<u8>) -> Option<()> {
     if token == "%" {
         return Some(());
     }
-    if token.is_empty() {
-        return None;
-    }
-    let mut rest = token;
-    while let Some((before, after)) = rest.split_once('%') {
-        name.extend_from_slice(before.as_bytes());
-        name.push(match after.get(..2)? {
-            "20" => b' ',
-            "2A" => b'*',
-            "3E" => b'>',
-            "25" => b'%',
-            _ => return None,
-        });
-        rest = after.get(2..)?;
-    }
-    if rest.contains([' ', '*', '>']) {
-        return None;
-    }
-    name.extend_from_slice(rest.as_bytes());
-    Some(())
+    let from = name.len();
+    name.extend(percent_encoding::percent_decode_str(token));
+    // One topic has one subject: what would be written otherwise is none.
+    let decoded = std::str::from_utf8(name.get(from..)?).ok()?;
+    let mut again = String::with_capacity(token.len());
+    write_token(decoded, &mut again);
+    (!token.is_empty() && again == token).then_some(())
 }
 
 #[cfg(test)]
@@ -102,6 +98,7 @@ mod tests {
             (".", "p.t.%.%"),
             ("a b*c>d%.", "p.t.a%20b%2Ac%3Ed%25.%"),
             ("größe", "p.t.größe"),
+            ("\u{3000}", "p.t.%E3%80%80"),
         ] {
             assert_eq!(of_topic("p.t.", &TopicName::new(name).unwrap()), expected);
         }
@@ -131,11 +128,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_and_valid(name in "[ab.*> %é]{1,12}") {
+        fn what_is_written_is_read_and_valid(name in "[ab.*> %é\u{3000}\u{a0}]{1,12}") {
             let Ok(name) = TopicName::new(name) else { return Ok(()) };
             let subject = of_topic("p.t.", &name);
             prop_assert!(subject.split('.').all(|token| !token.is_empty()));
-            prop_assert!(!subject.contains([' ', '*', '>']), "{}", subject);
+            prop_assert!(!subject.contains(['*', '>']), "{}", subject);
+            prop_assert_eq!(subject.split_whitespace().count(), 1);
             prop_assert_eq!(topic("p.t.", &subject), Some(name));
         }
 

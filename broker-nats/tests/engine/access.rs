@@ -102,7 +102,11 @@ async fn the_documented_rights_are_enough(on: NatsBinary) {
     let anew = connect_to(&nats, &crate::instance::seen(ahead)).await.unwrap();
     assert_ne!(anew.at.epoch, ahead.epoch);
     let other = nats.prefix("other").unwrap();
-    let error = connect_to(&other, &hello()).await.err().unwrap();
+    // What the server forbids it says beside its answers, sooner or later.
+    let error = match connect_to(&other, &hello()).await {
+        Ok(mut connected) => connected.lost().await,
+        Err(error) => error,
+    };
     assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
 }
 
