@@ -86,7 +86,8 @@ fn login(credentials: &str) -> Result<Login, UrlError> {
 /// Credentials stay out of it.
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = self.servers.iter().map(|server| format!("{}:{}", server.host(), server.port()));
+        let places =
+            self.servers.iter().map(|server| format!("{}:{}", server.host(), server.port()));
         f.debug_list().entries(places).finish()
     }
 }

@@ -93,7 +93,11 @@ impl Nats {
     /// The same showing the certificate in a PEM file, with its private key in another.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn client_certificate(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+    pub fn client_certificate(
+        mut self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Self {
         self.engine = self.engine.client_certificate(certificate, key);
         self
     }

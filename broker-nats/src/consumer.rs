@@ -111,7 +111,9 @@ impl<'a> Consumer<'a> {
         if self.done {
             return Ok(Vec::new());
         }
-        Err(EngineError::Protocol("messages of the stream are said to be there and do not come".into()))
+        Err(EngineError::Protocol(
+            "messages of the stream are said to be there and do not come".into(),
+        ))
     }
 
     async fn try_page(&mut self) -> Result<Vec<(Message, Stored)>, EngineError> {

@@ -111,12 +111,20 @@ impl NatsEngine {
     /// The same with a certificate, see [`Nats::client_certificate`](crate::Nats::client_certificate).
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn client_certificate(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+    pub fn client_certificate(
+        mut self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Self {
         self.certificate = Some((certificate.as_ref().to_owned(), key.as_ref().to_owned()));
         self
     }
 
-    async fn options(&self, hello: &Hello, loss: &Arc<Loss>) -> Result<ConnectOptions, EngineError> {
+    async fn options(
+        &self,
+        hello: &Hello,
+        loss: &Arc<Loss>,
+    ) -> Result<ConnectOptions, EngineError> {
         let noticed = Arc::clone(loss);
         let (lost, was_asked) = (Arc::clone(loss), AtomicBool::new(false));
         let mut options = ConnectOptions::new()

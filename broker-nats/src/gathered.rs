@@ -80,7 +80,8 @@ impl<S: Stream + Unpin> Gathered<S> {
     pub(crate) fn insert(&mut self, subject: String, messages: S) {
         let id = self.next_id;
         self.next_id += 1;
-        let bell = Arc::new(Bell { id, is_rung: AtomicBool::new(false), rung: Arc::clone(&self.rung) });
+        let bell =
+            Arc::new(Bell { id, is_rung: AtomicBool::new(false), rung: Arc::clone(&self.rung) });
         // Something may have come already.
         bell.wake_by_ref();
         let waker = Waker::from(Arc::clone(&bell));

@@ -9,7 +9,10 @@
 //! ([`Retention::age`](realtime_core::Retention::age)). The stream's sequence is the hub's; a stream that is
 //! deleted or lost is a new epoch. What is oldest of all topics goes first: when it is past its age, or when
 //! the stream is full ([`Nats::max_bytes`]). There is no limit per topic, so that nothing newer than what the
-//! stream begins with can be missing. That something is gone is told to whoever misses it.
+//! stream begins with can be missing. That something is gone is told to whoever misses it; who comes back with
+//! an id that is older than all that the stream has is told so too, even where nothing was published
+//! meanwhile. Beside events the stream has marks of the instances, some dozens of bytes each, which go with
+//! age.
 //!
 //! A server that is killed loses nothing that was acknowledged; a machine that loses its power may lose what
 //! was not yet on the disk (`sync_interval` of the server, 2 minutes unless set). An instance that has seen
@@ -26,9 +29,8 @@
 //! Each header may be missing. The kind is `text`, `json` or `binary`; without one, UTF-8 is text and
 //! everything else binary. Name and key are percent-encoded where they hold anything but printable ASCII. In
 //! each token of the topic a blank is written as `%20`, `*` as `%2A`, `>` as `%3E`, `%` as `%25`, other
-//! whitespace of Unicode as its bytes in this way, and an empty token as `%`. With JetStream's acknowledgement it is known whether the event was stored. Messages must not
-//! have the header `Nats-Rollup`, and nobody may delete single messages or purge topics: what is
-//! missing then would not be told.
+//! whitespace of Unicode as its bytes in this way, and an empty token as `%`. With JetStream's acknowledgement it is known whether the event was stored. Nobody may
+//! delete single messages or purge single topics: what is missing then would not be told.
 //!
 //! # Access control
 //! A user of its own needs to

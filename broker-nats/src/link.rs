@@ -216,10 +216,9 @@ impl Link for NatsLink {
     }
 
     async fn mark(&self, token: u64) -> Result<(), EngineError> {
-        let mut headers = HeaderMap::new();
-        // One of each instance is kept.
-        headers.insert("Nats-Rollup", "sub");
-        self.store(&self.marks, headers, token.to_string().into()).await.map(|_| ())
+        // Marks stay until they are past their age. Were older ones removed, the stream would begin later
+        // than what has gone of any topic, and more would be told to be missing than is.
+        self.store(&self.marks, HeaderMap::new(), token.to_string().into()).await.map(|_| ())
     }
 
     async fn read(

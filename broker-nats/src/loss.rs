@@ -29,9 +29,9 @@ impl Loss {
         let mut why = self.0.subscribe();
         // The sender is ours, so this ends only with a reason.
         let why = why.wait_for(Option::is_some).await;
-        why.ok().and_then(|why| why.clone()).unwrap_or_else(|| {
-            EngineError::Unreachable("the connection is closed".to_owned())
-        })
+        why.ok()
+            .and_then(|why| why.clone())
+            .unwrap_or_else(|| EngineError::Unreachable("the connection is closed".to_owned()))
     }
 }
 

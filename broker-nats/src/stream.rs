@@ -4,10 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use realtime_bridge::{At, EngineError, Hello};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
-    api::{Api, Failure, NAME_IN_USE, OVERLAP, number, unexpected},
+    api::{Api, Failure, NAME_IN_USE, OVERLAP, number, text, unexpected},
     prefix::Prefix,
+    time,
 };
 
 /// What a stream is made with.
@@ -19,6 +21,8 @@ pub(crate) struct Settings {
 
 /// How often it is looked again: somebody else may make, change or delete the stream at the same time.
 const ATTEMPTS: usize = 16;
+/// Longer than a server takes to make a stream.
+const SETTLES: Duration = Duration::from_millis(100);
 /// The server takes no shorter age.
 const MIN_AGE: Duration = Duration::from_millis(100);
 
@@ -33,6 +37,8 @@ pub(crate) async fn open(
     for _ in 0..ATTEMPTS {
         let Some(epoch) = find(api, prefix).await? else {
             why = create(api, prefix, settings, hello).await?;
+            // Others that are being made at the same time are there by then.
+            sleep(SETTLES).await;
             continue;
         };
         let stream = prefix.stream(epoch);
@@ -43,10 +49,8 @@ pub(crate) async fn open(
         let at = At { epoch, sequence: number(&info, &["state", "last_seq"])? };
         if hello.seen.is_some_and(|seen| seen.epoch == epoch && seen.sequence > at.sequence) {
             // The server has lost what somebody has seen, and would give its numbers to other events.
-            match api.ask(&format!("STREAM.DELETE.{stream}"), &json!({})).await {
-                Ok(_) | Err(Failure::NoStream) => continue,
-                Err(failure) => return Err(failure.into_error()),
-            }
+            delete(api, &stream).await?;
+            continue;
         }
         let Some(wanted) = wanted(&info, prefix, hello)? else { return Ok(at) };
         match api.ask(&format!("STREAM.UPDATE.{stream}"), &wanted).await {
@@ -67,6 +71,9 @@ pub(crate) async fn info(api: &Api, stream: &str) -> Result<Value, Failure> {
 }
 
 /// The epoch of the hub's stream.
+///
+/// Servers look for streams with the same subjects, but newer ones may miss one that is made at the same
+/// time. Of several the first made stays, and whoever sees the others removes them.
 async fn find(api: &Api, prefix: &Prefix) -> Result<Option<u64>, EngineError> {
     let subject = format!("{}>", prefix.stored());
     let found = api.ask("STREAM.NAMES", &json!({ "subject": subject })).await;
@@ -75,13 +82,37 @@ async fn find(api: &Api, prefix: &Prefix) -> Result<Option<u64>, EngineError> {
         None | Some(Value::Null) => return Ok(None),
         Some(names) => names.as_array().ok_or_else(|| unexpected("streams"))?,
     };
-    let Some(name) = names.first() else { return Ok(None) };
-    let name = name.as_str().ok_or_else(|| unexpected("names of streams"))?;
-    match prefix.epoch(name) {
-        Some(epoch) => Ok(Some(epoch)),
-        None => Err(EngineError::Refused(format!(
-            "the stream {name:?} has the subjects {subject:?} already: delete it, or choose another prefix"
-        ))),
+    let mut streams = Vec::new();
+    for name in names {
+        let name = name.as_str().ok_or_else(|| unexpected("names of streams"))?;
+        let Some(epoch) = prefix.epoch(name) else {
+            return Err(EngineError::Refused(format!(
+                "the stream {name:?} has the subjects {subject:?} already: delete it, or choose another prefix"
+            )));
+        };
+        if names.len() == 1 {
+            return Ok(Some(epoch));
+        }
+        match info(api, name).await {
+            Ok(info) => {
+                let made = time::nanoseconds(text(&info, "created")?);
+                streams.push((made.ok_or_else(|| unexpected("a time"))?, epoch));
+            }
+            Err(Failure::NoStream) => {}
+            Err(failure) => return Err(failure.into_error()),
+        }
+    }
+    streams.sort_unstable();
+    for (_, epoch) in streams.iter().skip(1) {
+        delete(api, &prefix.stream(*epoch)).await?;
+    }
+    Ok(streams.first().map(|(_, epoch)| *epoch))
+}
+
+async fn delete(api: &Api, stream: &str) -> Result<(), EngineError> {
+    match api.ask(&format!("STREAM.DELETE.{stream}"), &json!({})).await {
+        Ok(_) | Err(Failure::NoStream) => Ok(()),
+        Err(failure) => Err(failure.into_error()),
     }
 }
 
@@ -105,7 +136,6 @@ async fn create(
         "max_msgs": -1,
         "max_consumers": -1,
         "num_replicas": settings.replicas,
-        "allow_rollup_hdrs": true,
         "republish": republish(prefix),
     });
     match api.ask(&format!("STREAM.CREATE.{stream}"), &config).await {
@@ -164,13 +194,11 @@ fn wanted(info: &Value, prefix: &Prefix, hello: &Hello) -> Result<Option<Value>,
     if config.get("discard").is_some_and(|discard| discard != "old") {
         want("discard", "old".into());
     }
-    if config.get("allow_rollup_hdrs") != Some(&Value::Bool(true)) {
-        want("allow_rollup_hdrs", true.into());
+    if config.get("allow_rollup_hdrs") == Some(&Value::Bool(true)) {
+        want("allow_rollup_hdrs", false.into());
     }
     let republished = config.get("republish");
-    let same = |name: &str| {
-        republished.and_then(|it| it.get(name)) == republish(prefix).get(name)
-    };
+    let same = |name: &str| republished.and_then(|it| it.get(name)) == republish(prefix).get(name);
     let without_payload = republished.and_then(|it| it.get("headers_only")) == Some(&true.into());
     if !same("src") || !same("dest") || without_payload {
         want("republish", republish(prefix));

@@ -61,7 +61,9 @@ fn write_token(token: &str, subject: &mut String) {
         if is_encoded(c) {
             for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                 subject.push('%');
-                subject.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+                subject.extend(
+                    [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])),
+                );
             }
         } else {
             subject.push(c);
@@ -106,7 +108,8 @@ mod tests {
         assert_eq!(topic("p.t.", &of_topic("p.t.", &control)), Some(control));
         let pattern = TopicPattern::new("a*.*..>").unwrap();
         assert_eq!(of_pattern("p.t.", &pattern), "p.t.a%2A.*.%.>");
-        for none in ["p.t.", "p.t.a%", "p.t.a%2", "p.t.%41", "p.t.a%2a", "p.t.a..b", "q.t.a", "p.t.%2A"]
+        for none in
+            ["p.t.", "p.t.a%", "p.t.a%2", "p.t.%41", "p.t.a%2a", "p.t.a..b", "q.t.a", "p.t.%2A"]
         {
             assert_eq!(topic("p.t.", none), None, "{none}");
         }

@@ -27,7 +27,8 @@ pub(crate) fn nanoseconds(time: &str) -> Option<u64> {
     }
     // Days of the Gregorian calendar, with years that begin in March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    let days =
+        year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset;
     let total = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
     u64::try_from(total).ok()
@@ -49,7 +50,13 @@ mod tests {
         ] {
             assert_eq!(nanoseconds(time), Some(expected), "{time}");
         }
-        for bad in ["", "2026-11-22", "2026-11-22T00:25:49", "0001-01-01T00:00:00Z", "2026-13-01T00:00:00Z"] {
+        for bad in [
+            "",
+            "2026-11-22",
+            "2026-11-22T00:25:49",
+            "0001-01-01T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+        ] {
             assert_eq!(nanoseconds(bad), None, "{bad}");
         }
     }

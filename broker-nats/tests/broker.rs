@@ -39,7 +39,13 @@ impl Failing for Server {
         SocketAddr::from(([127, 0, 0, 1], self.with(|server| server.port())))
     }
 
-    fn hub_by(&self, addr: SocketAddr, deadline: Duration, prefix: &str, retention: Retention) -> Hub {
+    fn hub_by(
+        &self,
+        addr: SocketAddr,
+        deadline: Duration,
+        prefix: &str,
+        retention: Retention,
+    ) -> Hub {
         let mut options = Options::default();
         (options.publish_deadline, options.request_deadline) = (deadline, deadline);
         options.heartbeat = deadline / 4;

@@ -22,7 +22,8 @@ async fn wrong_credentials_are_refused_and_never_shown(on: NatsBinary) {
     let right = Instance::of(&server).await;
     assert_eq!(right.publish("t", "x").await.sequence, 1);
     for user in ["", "realtime:tahini@", "nobody:tahini@", "tahini@"] {
-        let nats = NatsEngine::connect(&format!("nats://{user}127.0.0.1:{}", server.port())).unwrap();
+        let nats =
+            NatsEngine::connect(&format!("nats://{user}127.0.0.1:{}", server.port())).unwrap();
         let error = connect_to(&nats, &hello()).await.err().unwrap();
         assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
         let shown = format!("{error} {error:?} {nats:?}");

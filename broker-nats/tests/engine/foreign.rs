@@ -7,11 +7,7 @@ use realtime_testkit::servers::{NatsBinary, NatsServer};
 
 use crate::instance::{Instance, sequences, texts};
 
-on_both!(
-    a_python_script_publishes,
-    headers_tell_what_an_event_is,
-    nonsense_is_passed_over,
-);
+on_both!(a_python_script_publishes, headers_tell_what_an_event_is, nonsense_is_passed_over,);
 
 /// As in the documentation of the crate.
 const SCRIPT: &str = r#"

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use realtime_bridge::Link;
 use realtime_core::Retention;
 use realtime_nats::NatsEngine;
 use realtime_testkit::{
@@ -9,7 +10,7 @@ use realtime_testkit::{
     wait,
 };
 
-use crate::instance::{Instance, SHORT, connect_to, hello, keeping, sequences, texts};
+use crate::instance::{Instance, SHORT, bounded, connect_to, hello, keeping, sequences, texts};
 
 on_both!(
     reading_tells_what_there_is_and_from_where_on_it_is_complete,
@@ -92,16 +93,21 @@ async fn what_is_past_its_age_goes_and_is_told(on: NatsBinary) {
     let instance = Instance::saying(&server, &keeping(Retention::default().age(SHORT))).await;
     instance.publish("t", "1").await;
     instance.publish("other", "2").await;
+    // An old server may look at ages only when it stores something.
+    let store = async || bounded("marking", instance.link.mark(1)).await.unwrap();
     wait::until_async("it is past its age", async || {
+        store().await;
         instance.read("t", 0, 9).await.complete_after >= 1
     })
     .await;
-    let history = instance.read("t", 0, 9).await;
-    assert!(history.records.is_empty());
-    assert!(history.complete_after <= 2);
-    // All are gone, and the sequence goes on.
-    wait::until_async("no topic is left", async || instance.topics(">", 0, 9).await.is_empty()).await;
-    assert_eq!(instance.publish("t", "3").await.sequence, 3);
+    assert!(instance.read("t", 0, 9).await.records.is_empty());
+    wait::until_async("no topic is left", async || {
+        store().await;
+        instance.topics(">", 0, 9).await.is_empty()
+    })
+    .await;
+    // The sequence goes on.
+    assert!(instance.publish("t", "3").await.sequence > 2);
     assert_eq!(instance.at.epoch, Instance::of(&server).await.at.epoch);
 }
 

@@ -92,7 +92,8 @@ async fn thousands_over_hundreds_of_subscriptions_come_in_their_order(on: NatsBi
     let mut interests: Vec<Interest> =
         (0..400).map(|i| Interest::Topic(topic(&format!("t.{i}")))).collect();
     // Half of them come a second time.
-    interests.extend((0..5).map(|i| Interest::Pattern(pattern(&format!("{}.*", ["t", "u"][i % 2])))));
+    interests
+        .extend((0..5).map(|i| Interest::Pattern(pattern(&format!("{}.*", ["t", "u"][i % 2])))));
     follower.subscribe(&interests).await;
     let publisher = &publisher.link;
     let publishing = async {
@@ -200,8 +201,21 @@ async fn odd_names_stand_for_themselves(on: NatsBinary) {
     let mut instance = Instance::of(&server).await;
     let dots = ".".repeat(255);
     let stars = "*a".repeat(127);
-    let names =
-        ["with space", "a..b", ".", "a.", ".a", "a*", "*a", ">a", "50%", "%", "%20", "ä\u{3000}ö", "$JS.x"];
+    let names = [
+        "with space",
+        "a..b",
+        ".",
+        "a.",
+        ".a",
+        "a*",
+        "*a",
+        ">a",
+        "50%",
+        "%",
+        "%20",
+        "ä\u{3000}ö",
+        "$JS.x",
+    ];
     let names: Vec<&str> = names.into_iter().chain([&*dots, &*stars]).collect();
     for name in &names {
         instance.follow(name).await;

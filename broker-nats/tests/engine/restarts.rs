@@ -127,7 +127,8 @@ async fn a_stream_that_is_deleted_shows_at_the_next_mark(on: NatsBinary) {
         let mut instance = Instance::of(&server).await;
         delete(&server, instance.at.epoch);
         if read {
-            let read = bounded("reading", instance.link.read(&crate::instance::topic("t"), 0, 9)).await;
+            let read =
+                bounded("reading", instance.link.read(&crate::instance::topic("t"), 0, 9)).await;
             assert!(matches!(read, Err(EngineError::Unreachable(_))), "{read:?}");
         } else {
             let published = instance.try_publish("t", "x").await;

@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use realtime_core::{Delivery, Event, Reset, ResetReason, Start, Subscribe, TopicName};
 use tokio::task::JoinSet;
 
-use super::{
-    Cluster, RETAINED, event, id, is_at_end, next, publish, retention, subscribed, texts,
-};
+use super::{Cluster, RETAINED, event, id, is_at_end, next, publish, retention, subscribed, texts};
 use crate::wait::until;
 
 const PREFIX: &str = "suite";
@@ -36,7 +34,8 @@ pub async fn order_across_publishers(cluster: &impl Cluster) {
     }
     assert_eq!(all[0], all[1]);
     assert_eq!(all[0], all[2]);
-    let expected: Vec<_> = (0..15).flat_map(|round| (0..3).map(move |p| format!("{p}-{round}"))).collect();
+    let expected: Vec<_> =
+        (0..15).flat_map(|round| (0..3).map(move |p| format!("{p}-{round}"))).collect();
     let got: Vec<_> = all[0].iter().map(|(text, _)| text.clone()).collect();
     assert_eq!(got, expected, "each publish was accepted before the next");
 }
@@ -258,10 +257,7 @@ pub async fn nothing_comes_that_nobody_wants(cluster: &impl Cluster) {
     assert_eq!(there.stats().published, 1, "nothing else is in any log");
     drop(wanted);
     // From when the server has been told, nothing comes any more.
-    until("nobody is told of a topic that was left", || {
-        there.stats().topics <= 1
-    })
-    .await;
+    until("nobody is told of a topic that was left", || there.stats().topics <= 1).await;
     let mut other = subscribed(&there, "other").await;
     let before = there.broker_stats().received;
     for number in 0..20 {

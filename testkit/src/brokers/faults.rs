@@ -152,7 +152,8 @@ pub async fn a_slow_network(cluster: &impl Failing) {
 /// A server that is killed while it is published to, and keeps its data: everything that was acknowledged is
 /// delivered, once and in order.
 pub async fn a_server_that_dies_while_it_is_published_to(cluster: &impl Failing) {
-    let hub = cluster.hub_by(cluster.addr(), Duration::from_secs(2), PREFIX, retention().events(100_000));
+    let hub =
+        cluster.hub_by(cluster.addr(), Duration::from_secs(2), PREFIX, retention().events(100_000));
     let mut subscription = subscribed(&hub, "a").await;
     let publisher = tokio::spawn({
         let hub = hub.clone();
@@ -180,7 +181,8 @@ pub async fn a_server_that_dies_while_it_is_published_to(cluster: &impl Failing)
     until("it is noticed", || !hub.broker_health().is_well()).await;
     until("a publish has failed", || hub.broker_stats().publishes_failed > 0).await;
     cluster.restart().await;
-    let (acknowledged, _) = timeout(DEADLINE * 2, publisher).await.expect("an end").expect("no panic");
+    let (acknowledged, _) =
+        timeout(DEADLINE * 2, publisher).await.expect("an end").expect("no panic");
     let mut late = subscribed(&hub, Subscribe::to("a").after(acknowledged[0].1)).await;
     let last = publish(&hub, "a", "the end").await;
     let mut got = Vec::new();

@@ -91,10 +91,7 @@ pub async fn publish(hub: &Hub, topic: &str, text: impl Into<String>) -> Positio
 ///
 /// # Panics
 /// When it does not.
-pub async fn subscribed(
-    hub: &Hub,
-    request: impl Into<realtime_core::Subscribe>,
-) -> Subscription {
+pub async fn subscribed(hub: &Hub, request: impl Into<realtime_core::Subscribe>) -> Subscription {
     let mut subscription = hub.subscribe(request).expect("a valid request");
     timeout(DEADLINE, subscription.ready()).await.expect("the subscription to start");
     subscription

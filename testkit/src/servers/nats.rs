@@ -179,7 +179,8 @@ impl NatsServer {
     /// As [`restart`](Self::restart).
     pub fn forget(&mut self) {
         self.process.kill();
-        fs::remove_dir_all(self.directory.path().join(STORE)).expect("what is stored can be removed");
+        fs::remove_dir_all(self.directory.path().join(STORE))
+            .expect("what is stored can be removed");
         self.restart();
     }
 

@@ -43,7 +43,12 @@ impl NatsClient {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub fn publish(&mut self, subject: &str, headers: &[(&str, &str)], payload: &[u8]) -> Result<()> {
+    pub fn publish(
+        &mut self,
+        subject: &str,
+        headers: &[(&str, &str)],
+        payload: &[u8],
+    ) -> Result<()> {
         self.send(subject, "", headers, payload)?;
         self.wait()
     }
@@ -91,7 +96,8 @@ impl NatsClient {
                 headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("NATS/1.0\r\n{lines}\r\n");
             let total = head.len() + payload.len();
-            bytes.extend(format!("HPUB {subject} {reply} {} {total}\r\n{head}", head.len()).bytes());
+            bytes
+                .extend(format!("HPUB {subject} {reply} {} {total}\r\n{head}", head.len()).bytes());
         }
         bytes.extend_from_slice(payload);
         bytes.extend_from_slice(b"\r\n");
