@@ -1,4 +1,5 @@
 //! The engine against real servers: the one that Debian ships, and a current one.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 /// Has each of these functions be a test on either server.
 macro_rules! on_both {
