@@ -63,6 +63,13 @@ pub mod hyper {
     pub use realtime_hyper::*;
 }
 
+/// NATS JetStream between the instances of a service.
+#[cfg(feature = "nats")]
+pub mod nats {
+    #[doc(inline)]
+    pub use realtime_nats::*;
+}
+
 /// Redis or Valkey between the instances of a service.
 #[cfg(feature = "redis")]
 pub mod redis {
@@ -72,6 +79,8 @@ pub mod redis {
 
 mod shutdown;
 
+#[cfg(feature = "nats")]
+pub use nats::Nats;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use shutdown::shutdown_signal;

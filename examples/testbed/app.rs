@@ -3,8 +3,8 @@
 use std::{error::Error, time::SystemTime};
 
 use realtime::{
-    BrokerHealth, DrainReport, Event, Hub, Identity, Limits, PublishError, Rate, Redis, Retention,
-    Start, Subscribe,
+    BrokerHealth, DrainReport, Event, Hub, Identity, Limits, Nats, PublishError, Rate, Redis,
+    Retention, Start, Subscribe,
     ws::{Message, Socket},
 };
 
@@ -24,8 +24,11 @@ const UNLIMITED: Rate = Rate::per_second(u32::MAX);
 
 pub(crate) fn hub(options: &Options) -> Result<Hub, Box<dyn Error>> {
     let mut hub = Hub::builder();
-    if let Some(Broker::Redis(url)) = &options.broker {
-        hub = hub.broker(Redis::connect(url)?.prefix(&options.prefix)?);
+    let prefix = &options.prefix;
+    match &options.broker {
+        Some(Broker::Redis(url)) => hub = hub.broker(Redis::connect(url)?.prefix(prefix)?),
+        Some(Broker::Nats(url)) => hub = hub.broker(Nats::connect(url)?.prefix(prefix)?),
+        None => {}
     }
     let retention = Retention::default();
     let hub = hub

@@ -11,7 +11,7 @@ const USAGE: &str = "usage: testbed --adapter axum|actix|hyper --listen HOST:POR
     [--auth jwt-hs256:SECRET [--query-token] [--first-message]] [--trusted-proxy CIDR]… \
     [--max-connections N] [--max-per-ip N] [--handshakes-per-second N] \
     [--messages-per-second N] [--max-message BYTES] [--reuse-port] \
-    [--broker redis://HOST:PORT] [--prefix NAME] [--retain N]";
+    [--broker redis://HOST:PORT|nats://HOST:PORT] [--prefix NAME] [--retain N]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adapter {
@@ -24,6 +24,7 @@ pub(crate) enum Adapter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Broker {
     Redis(String),
+    Nats(String),
 }
 
 #[derive(Debug)]
@@ -141,7 +142,8 @@ fn broker(url: &str) -> Result<Broker, String> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme.split('+').next() {
         Some("redis" | "rediss" | "valkey" | "valkeys") => Ok(Broker::Redis(url.to_owned())),
-        _ => Err(format!("--broker must be redis://HOST:PORT, not {scheme:?}")),
+        Some("nats" | "tls") => Ok(Broker::Nats(url.to_owned())),
+        _ => Err(format!("--broker must be redis:// or nats://HOST:PORT, not {scheme:?}")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     tidy,
 };
 
-const FEATURES: [&str; 4] = ["axum", "actix", "hyper", "redis"];
+const FEATURES: [&str; 5] = ["axum", "actix", "hyper", "redis", "nats"];
 
 /// Runs every step, also after one failed, so that one run tells all.
 pub fn run_all() -> Result {

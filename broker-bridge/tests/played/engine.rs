@@ -1,5 +1,5 @@
-#![allow(unreachable_pub)]
 //! An engine in memory whose faults are scripted.
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -13,46 +13,46 @@ use realtime_bridge::{
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
-pub struct State {
-    pub epoch: u64,
-    pub sequence: u64,
-    pub events: Vec<Record>,
-    pub last: HashMap<TopicName, u64>,
-    pub trimmed: HashMap<String, u64>,
-    pub links: BTreeMap<u64, LinkState>,
+pub(crate) struct State {
+    pub(crate) epoch: u64,
+    pub(crate) sequence: u64,
+    pub(crate) events: Vec<Record>,
+    pub(crate) last: HashMap<TopicName, u64>,
+    pub(crate) trimmed: HashMap<String, u64>,
+    pub(crate) links: BTreeMap<u64, LinkState>,
     made: u64,
     /// What comes into feeds waits.
-    pub holds_feed: bool,
-    pub down: bool,
-    pub hellos: Vec<Option<At>>,
-    pub refuse_reads_of: HashSet<String>,
-    pub fail_next_subscribe: u32,
-    pub read_delay: HashMap<String, Duration>,
-    pub subscribed: Vec<Vec<Interest>>,
-    pub unsubscribed: Vec<Vec<Interest>>,
-    pub reads: Vec<(String, u64)>,
+    pub(crate) holds_feed: bool,
+    pub(crate) down: bool,
+    pub(crate) hellos: Vec<Option<At>>,
+    pub(crate) refuse_reads_of: HashSet<String>,
+    pub(crate) fail_next_subscribe: u32,
+    pub(crate) read_delay: HashMap<String, Duration>,
+    pub(crate) subscribed: Vec<Vec<Interest>>,
+    pub(crate) unsubscribed: Vec<Vec<Interest>>,
+    pub(crate) reads: Vec<(String, u64)>,
 }
 
 #[derive(Debug)]
-pub struct LinkState {
+pub(crate) struct LinkState {
     feed: Option<Feed>,
     backlog: Vec<Fed>,
     interests: HashSet<Interest>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Server {
-    pub state: Arc<Mutex<State>>,
+pub(crate) struct Server {
+    pub(crate) state: Arc<Mutex<State>>,
     /// Open gates of calls: "subscribe", "unsubscribe", "read" wait while their gate is shut.
     gates: Arc<watch::Sender<HashSet<&'static str>>>,
 }
 
-pub fn topic(name: &str) -> TopicName {
+pub(crate) fn topic(name: &str) -> TopicName {
     TopicName::new(name).unwrap()
 }
 
 impl Server {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let state = State { epoch: 9, ..State::default() };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -60,17 +60,17 @@ impl Server {
         }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub fn shut(&self, gate: &'static str) {
+    pub(crate) fn shut(&self, gate: &'static str) {
         self.gates.send_modify(|gates| {
             gates.insert(gate);
         });
     }
 
-    pub fn open(&self, gate: &'static str) {
+    pub(crate) fn open(&self, gate: &'static str) {
         self.gates.send_modify(|gates| {
             gates.remove(gate);
         });
@@ -80,11 +80,11 @@ impl Server {
         let _ = self.gates.subscribe().wait_for(|gates| !gates.contains(gate)).await;
     }
 
-    pub fn publish(&self, name: &str, text: &str) -> At {
+    pub(crate) fn publish(&self, name: &str, text: &str) -> At {
         self.store(&topic(name), Event::text(text))
     }
 
-    pub fn store(&self, topic: &TopicName, event: Event) -> At {
+    pub(crate) fn store(&self, topic: &TopicName, event: Event) -> At {
         let mut state = self.lock();
         state.sequence += 1;
         let at = At { epoch: state.epoch, sequence: state.sequence };
@@ -104,11 +104,11 @@ impl Server {
         at
     }
 
-    pub fn hold_feed(&self) {
+    pub(crate) fn hold_feed(&self) {
         self.lock().holds_feed = true;
     }
 
-    pub fn release_feed(&self) {
+    pub(crate) fn release_feed(&self) {
         let mut state = self.lock();
         state.holds_feed = false;
         for link in state.links.values_mut() {
@@ -121,7 +121,7 @@ impl Server {
     }
 
     /// Cuts every connection.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for link in self.lock().links.values_mut() {
             if let Some(feed) = link.feed.take() {
                 let _ = feed.push(Fed::Lost(EngineError::Unreachable("cut".into())));
@@ -129,7 +129,7 @@ impl Server {
         }
     }
 
-    pub fn trim(&self, name: &str, through: u64) {
+    pub(crate) fn trim(&self, name: &str, through: u64) {
         let mut state = self.lock();
         state.trimmed.insert(name.into(), through);
         state.events.retain(|it| it.topic.as_str() != name || it.at.sequence > through);
@@ -147,7 +147,7 @@ impl LinkState {
 }
 
 #[derive(Debug)]
-pub struct MemoryLink {
+pub(crate) struct MemoryLink {
     server: Server,
     number: u64,
 }

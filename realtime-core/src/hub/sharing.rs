@@ -405,8 +405,8 @@ impl Deliver for Inner {
         let all = topics.filter(|topics| topics.len() <= max).is_some_and(|topics| {
             let mut matching = topics.iter().filter(|topic| pattern.matches(topic));
             // Word to the broker is given when what was made is passed on.
-            let mut make = |topic| self.topic(topic, now).map(|(_, woken)| wakeups.extend(woken));
-            matching.try_for_each(|topic| make(topic)).is_ok()
+            let make = |topic| self.topic(topic, now).map(|(_, woken)| wakeups.extend(woken));
+            matching.try_for_each(make).is_ok()
         });
         if let Some(followed) = lock(&self.sharing.patterns).get_mut(pattern) {
             let retired = self.table.retired();
