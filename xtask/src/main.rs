@@ -4,6 +4,8 @@
 
 mod autobahn;
 mod browser;
+mod chaos;
+mod debian;
 mod fuzz;
 mod lint;
 mod memory;
@@ -11,6 +13,7 @@ mod models;
 mod process;
 mod restarts;
 mod scale;
+mod servers;
 mod soak;
 mod steps;
 mod test;
@@ -26,12 +29,21 @@ type Result<T = ()> = std::result::Result<T, String>;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test       make sure that a browser is there, build the examples, run every test
+  test       make sure that a browser and the brokers' servers are there, build the examples, run
+             every test
   lint       format, clippy, docs, each feature alone, tidy, cargo-deny if installed
   tidy       the structural rules over the source text
   autobahn   run Autobahn|Testsuite against the testbed example
                --adapter axum|actix|hyper   only this adapter (default: all three)
                --cases '1.*,2.*'            only these cases (default: groups 1 to 10)
+  chaos      instances over one broker, of which now this, now that is broken, after which no client
+             lacks an event or got one twice
+               --broker redis               over which (nats and kafka are not built yet)
+               --seconds N                  how long (default: 60)
+               --seed N                     what is broken (default: another each time)
+               --instances N                how many (default: 3; the adapters take turns)
+               --clients N                  how many (default: 300)
+               --forget                     the broker also loses its data, which clients are told
   fuzz       look for inputs that break a fuzz target; needs cargo-fuzz
                --seconds N                  how long for each target (default: 60)
                TARGET…                      only these (default: all)
@@ -81,6 +93,7 @@ fn run() -> Result {
         ["lint"] => lint::run_all(),
         ["tidy"] => tidy::run(),
         ["autobahn", options @ ..] => autobahn::run(options),
+        ["chaos", options @ ..] => chaos::run(options),
         ["fuzz", options @ ..] => fuzz::run_all(options),
         ["models", options @ ..] => models::run_all(options),
         ["restarts", options @ ..] => restarts::run_all(options),

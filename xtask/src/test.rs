@@ -3,6 +3,7 @@
 use crate::{
     Result, browser, models,
     process::{cargo, run},
+    servers,
     steps::Steps,
 };
 
@@ -10,6 +11,7 @@ pub fn run_all() -> Result {
     let mut steps = Steps::new("test");
     // The integration tests start example binaries; `cargo test` alone does not promise those.
     let _ = steps.run("browser", browser::ensure)
+        && steps.run("servers", servers::ensure)
         && steps.run("examples", || run(cargo().args(["build", "--examples", "--all-features"])))
         && steps.run("tests", || run(cargo().args(["test", "--workspace", "--all-features"])))
         && steps.run("models", || models::run_all(&[]));
