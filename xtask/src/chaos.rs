@@ -79,7 +79,7 @@ fn chaos(options: &Options, binary: &Path, folder: &Path) -> Result {
     for client in 0..options.clients {
         let mut random = random(1_000 + client as u64);
         let wanted = Wanted::choose(client, TOPICS, &mut random);
-        let record = Arc::new(Mutex::new(Record::new(client, &wanted.topics)));
+        let record = Arc::new(Mutex::new(Record::new(client, &wanted.target, &wanted.topics)));
         records.push(Arc::clone(&record));
         let field = Arc::clone(&field);
         listening.push(runtime.spawn(async move {

@@ -33,7 +33,7 @@ const RARE_TOPICS: usize = 4;
 #[derive(Debug)]
 pub struct Wanted {
     pub topics: Vec<usize>,
-    target: String,
+    pub target: String,
 }
 
 impl Wanted {
@@ -111,6 +111,7 @@ async fn stay(
                 }
                 take(field, &mut record, instance, &event)
             }
+            Ok(Got::Nothing) => Ok(()),
             Ok(Got::End) | Err(_) => return,
         };
         if let Err(told) = taken {

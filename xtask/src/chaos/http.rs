@@ -14,6 +14,8 @@ pub enum Got {
     /// A block with an id and nothing else.
     Id(String),
     Event(Event),
+    /// Something that means nothing, as a heartbeat does.
+    Nothing,
     End,
 }
 
@@ -56,15 +58,14 @@ impl EventStream {
 
     /// What comes next. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> io::Result<Got> {
-        loop {
-            if let Some(got) = self.got.pop_front() {
-                return Ok(got);
-            }
-            if self.has_ended || self.stream.read_buf(&mut self.raw).await? == 0 {
-                return Ok(Got::End);
-            }
-            self.take()?;
+        if let Some(got) = self.got.pop_front() {
+            return Ok(got);
         }
+        if self.has_ended || self.stream.read_buf(&mut self.raw).await? == 0 {
+            return Ok(Got::End);
+        }
+        self.take()?;
+        Ok(self.got.pop_front().unwrap_or(Got::Nothing))
     }
 
     fn take(&mut self) -> io::Result<()> {

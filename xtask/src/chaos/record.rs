@@ -37,6 +37,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Record {
     client: usize,
+    /// What it asks for.
+    target: String,
     topics: Vec<Topic>,
     /// Nothing up to here is expected.
     start: Option<Place>,
@@ -75,6 +77,8 @@ struct Connection {
 
 /// Complaints in words, of one client.
 const MOST_TOLD: usize = 5;
+/// Events it lacks among them.
+const MOST_MISSING: usize = 2;
 /// Events and connections that are remembered for these.
 const RECENT: usize = 6;
 const CONNECTIONS: usize = 200;
@@ -82,10 +86,11 @@ const CONNECTIONS: usize = 200;
 const MOST_LATE: usize = 10_000;
 
 impl Record {
-    pub fn new(client: usize, topics: &[usize]) -> Self {
+    pub fn new(client: usize, target: &str, topics: &[usize]) -> Self {
         let topics = topics.iter().map(|topic| Topic { topic: *topic, ..Topic::default() });
         Self {
             client,
+            target: target.to_owned(),
             topics: topics.collect(),
             start: None,
             last: None,
@@ -214,7 +219,7 @@ impl Record {
         let mut count = 0;
         self.each_missing(ledger, |topic, number, place| {
             count += 1;
-            if missing.len() < MOST_TOLD {
+            if missing.len() < MOST_MISSING {
                 missing.push((topic, number, place));
             }
         });
@@ -227,7 +232,7 @@ impl Record {
             };
             let told = format!(
                 "client {} lacks {} {number} at {place} ({:?}, sent at {:.2} s; has the one before: {}, after: {}; \
-                 it began at {}, ended at {}; {})",
+                 it began at {}, ended at {}; {}; asks for {})",
                 self.client,
                 name(topic),
                 entry.fate,
@@ -237,6 +242,7 @@ impl Record {
                 shown(self.start),
                 shown(self.last),
                 self.connections_around(place, began),
+                self.target,
             );
             self.told.push(told);
         }

@@ -12,7 +12,7 @@ fn played() -> (Ledger, Record) {
         let number = ledger.next(0);
         ledger.acknowledged(0, number, at(sequence)).expect("it has no other id");
     }
-    let mut record = Record::new(3, &[0]);
+    let mut record = Record::new(3, "/events", &[0]);
     record.connected(0);
     record.positioned(at(0));
     (ledger, record)
@@ -60,7 +60,7 @@ fn the_last_event_is_not_forgotten() {
 #[test]
 fn what_was_before_the_first_id_is_not_expected() {
     let (ledger, _) = played();
-    let mut record = Record::new(0, &[0]);
+    let mut record = Record::new(0, "/events", &[0]);
     record.positioned(at(7));
     give(&mut record, 7..10);
     assert_eq!(finished(&ledger, record).violations(), 0);
@@ -69,7 +69,7 @@ fn what_was_before_the_first_id_is_not_expected() {
 #[test]
 fn who_was_never_told_where_it_is_is_found() {
     let (ledger, _) = played();
-    assert_eq!(finished(&ledger, Record::new(0, &[0])).wrong, 1);
+    assert_eq!(finished(&ledger, Record::new(0, "/events", &[0])).wrong, 1);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn swapped_events_are_found() {
     assert_eq!(tally.order, 2, "by the ids and by the numbers");
     // Ids as they should be, numbers not.
     let ledger = Ledger::new(1);
-    let mut record = Record::new(0, &[0]);
+    let mut record = Record::new(0, "/events", &[0]);
     record.positioned(at(0));
     for (number, place) in [(0, at(2)), (1, at(1))] {
         ledger.next(0);
