@@ -13,7 +13,11 @@ pub fn run_all() -> Result {
     let _ = steps.run("browser", browser::ensure)
         && steps.run("servers", servers::ensure)
         && steps.run("examples", || run(cargo().args(["build", "--examples", "--all-features"])))
-        && steps.run("tests", || run(cargo().args(["test", "--workspace", "--all-features"])))
+        && steps.run("tests", || {
+            let nats = servers::current_nats()?;
+            let arguments = ["test", "--workspace", "--all-features"];
+            run(cargo().args(arguments).env(servers::CURRENT_NATS, nats))
+        })
         && steps.run("models", || models::run_all(&[]));
     steps.finish()
 }

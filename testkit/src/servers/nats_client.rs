@@ -81,6 +81,33 @@ impl NatsClient {
         }
     }
 
+    /// Whether anybody is subscribed to `subject`: the server says at once if nobody is.
+    ///
+    /// # Errors
+    /// See [`ask`](Self::ask).
+    pub fn is_heard(&mut self, subject: &str) -> Result<bool> {
+        self.asked += 1;
+        let inbox = format!("_INBOX.testkit.{}.{}", std::process::id(), self.asked);
+        let subscribe = format!("SUB {inbox} {0}\r\nUNSUB {0} 1\r\n", self.asked);
+        self.stream.get_mut().write_all(subscribe.as_bytes())?;
+        self.send(subject, &inbox, &[], b"")?;
+        self.stream.get_mut().write_all(b"PING\r\n")?;
+        let mut is_heard = true;
+        loop {
+            let line = self.line()?;
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("MSG" | "HMSG") => {
+                    let mut bytes = vec![0; number(words.next_back())? + 2];
+                    self.stream.read_exact(&mut bytes)?;
+                    is_heard = false;
+                }
+                Some("PONG") => return Ok(is_heard),
+                _ => {}
+            }
+        }
+    }
+
     fn send(
         &mut self,
         subject: &str,
