@@ -133,7 +133,7 @@ fn take(field: &Field, record: &mut Record, instance: usize, event: &Event) -> R
                 return Ok(());
             };
             record.event(topic, number, place);
-            field.came(instance, field.ledger.delivered(topic, number, place)?.into());
+            field.came(instance, field.ledger.delivered(topic, number, place)?);
         }
         "realtime.gap" => {
             let gap = json(event)?;
