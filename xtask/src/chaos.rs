@@ -43,7 +43,8 @@ const MOST_TOLD: usize = 12;
 pub fn run(arguments: &[&str]) -> Result {
     let options = Options::parse(arguments)?;
     let target = workspace::target()?;
-    let folder = target.join("chaos").join(options.broker.name());
+    // Another one for each seed, so that two runs do not get in each other's way.
+    let folder = target.join("chaos").join(format!("{}-{}", options.broker.name(), options.seed));
     // Nothing of an earlier run is to be taken for this one's.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)
@@ -60,7 +61,8 @@ pub fn run(arguments: &[&str]) -> Result {
         && steps.run("testbed", testbed::build)
         && steps
             .run(options.broker.name(), || chaos(&options, &target.join(testbed::BINARY), &folder));
-    let again = format!("--broker {} --seed {}", options.broker.name(), options.seed);
+    let forget = if options.forget { " --forget" } else { "" };
+    let again = format!("--broker {} --seed {}{forget}", options.broker.name(), options.seed);
     steps.finish().map_err(|failed| format!("{failed}; again with {again}"))
 }
 
