@@ -132,7 +132,7 @@ impl<'a, E: Engine> Session<'a, E> {
             before.is_none_or(|head| head.epoch != at.epoch || at.sequence < head.sequence);
         self.take_wishes();
         for (interest, wanted) in std::mem::take(&mut self.known.changes) {
-            if wanted {
+            if wanted || self.is_wanted(&interest)? {
                 self.known.wanted.entry(interest).or_insert(false);
             } else {
                 self.known.forget(&interest);

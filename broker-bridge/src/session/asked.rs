@@ -49,12 +49,7 @@ impl<E: Engine> Session<'_, E> {
         let (mut come, mut go, mut still) = (Vec::new(), Vec::new(), Vec::new());
         for (interest, wanted) in std::mem::take(&mut self.known.changes) {
             if !wanted {
-                // Told late, by one who was overtaken by another who wants it.
-                let is_wanted = match &interest {
-                    Interest::Topic(topic) => self.inlet.is_wanted(topic)?,
-                    Interest::Pattern(_) => false,
-                };
-                if !is_wanted && self.known.forget(&interest) {
+                if !self.is_wanted(&interest)? && self.known.forget(&interest) {
                     for (marked, _) in self.marks.values_mut() {
                         if let Marked::Establish(come) = marked {
                             come.retain(|it| *it != interest);
@@ -95,6 +90,15 @@ impl<E: Engine> Session<'_, E> {
             Answer::Changed(come, changed)
         });
         Ok(())
+    }
+
+    /// Whether the hub wants it now. That it does not may have been told late, by one who was overtaken by
+    /// another who wants it.
+    pub(super) fn is_wanted(&self, interest: &Interest) -> Result<bool, End> {
+        Ok(match interest {
+            Interest::Topic(topic) => self.inlet.is_wanted(topic)?,
+            Interest::Pattern(pattern) => self.inlet.is_followed(pattern)?,
+        })
     }
 
     pub(super) fn take_answer(&mut self, answer: Answer) -> Result<(), End> {

@@ -190,6 +190,14 @@ impl Inlet {
         Ok(self.hub()?.is_wanted(topic))
     }
 
+    /// Whether somebody here follows a pattern now, whatever was told last.
+    ///
+    /// # Errors
+    /// [`DeliverError::Closed`].
+    pub fn is_followed(&self, pattern: &TopicPattern) -> Result<bool, DeliverError> {
+        Ok(self.hub()?.is_followed(pattern))
+    }
+
     /// How many subscriptions a topic has here.
     ///
     /// # Errors
@@ -253,6 +261,7 @@ pub(crate) trait Deliver: fmt::Debug + Send + Sync {
     fn reached(&self) -> Wakeups;
     fn disconnect(&self, subject: &str, reason: &str);
     fn is_wanted(&self, topic: &TopicName) -> bool;
+    fn is_followed(&self, pattern: &TopicPattern) -> bool;
     fn subscribers(&self, topic: &TopicName) -> usize;
     fn retention(&self) -> Retention;
 }

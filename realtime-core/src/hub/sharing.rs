@@ -439,6 +439,10 @@ impl Deliver for Inner {
         *topic == TopicName::control() || Self::is_wanted(self, topic)
     }
 
+    fn is_followed(&self, pattern: &TopicPattern) -> bool {
+        lock(&self.sharing.patterns).contains_key(pattern)
+    }
+
     fn subscribers(&self, topic: &TopicName) -> usize {
         self.table.read(|topics| topics.get(topic).map_or(0, |topic| topic.members()))
     }
