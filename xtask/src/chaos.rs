@@ -42,6 +42,7 @@ const MOST_TOLD: usize = 12;
 
 pub fn run(arguments: &[&str]) -> Result {
     let options = Options::parse(arguments)?;
+    options.broker.is_built()?;
     let target = workspace::target()?;
     // Another one for each seed, so that two runs do not get in each other's way.
     let folder = target.join("chaos").join(format!("{}-{}", options.broker.name(), options.seed));

@@ -48,10 +48,7 @@ impl BrokerServer {
     fn start(broker: Broker) -> Result<Self> {
         match broker {
             Broker::Redis => Ok(Self::Redis(RedisServer::with(RedisOptions::new().append_only()))),
-            Broker::Nats | Broker::Kafka => Err(format!(
-                "chaos with {} is not built yet; it knows `--broker redis`",
-                broker.name()
-            )),
+            Broker::Nats | Broker::Kafka => Err(format!("no server for {} here", broker.name())),
         }
     }
 

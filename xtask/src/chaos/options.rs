@@ -77,6 +77,17 @@ impl Broker {
         }
     }
 
+    /// Whether its server can be started here.
+    pub fn is_built(self) -> Result {
+        match self {
+            Self::Redis => Ok(()),
+            Self::Nats | Self::Kafka => Err(format!(
+                "chaos with {} is not built yet; it knows `--broker redis`",
+                self.name()
+            )),
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -124,6 +135,7 @@ mod tests {
     fn mistakes_are_told() {
         let told = |arguments: &[&str]| Options::parse(arguments).expect_err("a mistake");
         assert!(told(&[]).contains("--broker redis"));
+        assert!(Broker::Kafka.is_built().is_err_and(|told| told.contains("not built yet")));
         assert!(told(&["--broker", "zeromq"]).contains("redis, nats, kafka"));
         assert!(told(&["--broker", "redis", "--seconds", "3"]).contains("from 10"));
         assert!(told(&["--clients", "0"]).contains("from 1 to 700"));
