@@ -246,7 +246,11 @@ impl Subscription {
             Start::Last(count) => self.past(0, count)?,
             Start::NewestPerKey => self.past(0, usize::MAX)?,
         };
-        if start == Start::Live && reason.is_none() && begins.life.max(1) == self.hub.life() {
+        if start == Start::Live && reason.is_none() {
+            if begins.life.max(1) != self.hub.life() {
+                // It was made in another life, and has been given nothing of that.
+                self.taken = if self.topics.is_empty() { visible } else { 0 };
+            }
             self.begin_live();
         } else {
             // Where the numbers have begun anew, nothing that came since is to be missing.
