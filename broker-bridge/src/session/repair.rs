@@ -63,8 +63,11 @@ impl<E: Engine> Session<'_, E> {
         let limit = (self.retained - self.retained / 4).max(1);
         let (link, shared) = (&self.link, self.shared);
         let mut said = Vec::new();
+        let last = &self.known.last;
         let mut reads = stream::iter(topics.into_iter().map(|topic| async move {
-            let read = within(shared, link.read(&topic, head.sequence, limit)).await;
+            // One that was late, and for which the connection was given up, is before what has come since.
+            let after = last.get(&topic).map_or(head.sequence, |last| head.sequence.min(*last));
+            let read = within(shared, link.read(&topic, after, limit)).await;
             (topic, read)
         }))
         .buffer_unordered(READ_AT_ONCE);
@@ -93,6 +96,11 @@ impl<E: Engine> Session<'_, E> {
                     shared.counters.lost.add(1);
                     self.inlet.lose(&topic, position(At { sequence: through, ..head }), now)?;
                 }
+            }
+            let late = records.iter().rfind(|it| it.at.sequence <= head.sequence);
+            if let Some(late) = late.filter(|_| topic != TopicName::control()) {
+                shared.counters.lost.add(1);
+                self.inlet.lose(&topic, position(late.at), now)?;
             }
             for record in records {
                 // What is later comes by itself.

@@ -115,29 +115,18 @@ async fn thousands_over_hundreds_of_subscriptions_come_in_their_order(on: NatsBi
         })
         .await;
     };
+    // All by one connection: what comes over several at the same moment the server may republish in another
+    // order than it has stored it, which ends the link.
     let following = async {
-        let (mut newest, mut marks, mut events) = (0, 0, 0);
-        while events < EVENTS {
-            newest += 1;
+        for sequence in 1..=EVENTS as u64 {
             match follower.next().await {
-                Some(Fed::Event(record)) => {
-                    assert_eq!(record.at.sequence, newest);
-                    events += 1;
-                    if events % 500 == 0 {
-                        follower.link.mark(events as u64).await.unwrap();
-                    }
-                }
-                Some(Fed::Mark { at, .. }) => {
-                    assert_eq!(at.sequence, newest);
-                    marks += 1;
-                }
+                Some(Fed::Event(record)) => assert_eq!(record.at.sequence, sequence),
                 other => panic!("{other:?}"),
             }
         }
-        marks
+        follower.mark().await;
     };
-    let ((), marks) = tokio::join!(publishing, following);
-    assert!(marks > 0);
+    tokio::join!(publishing, following);
 }
 
 async fn everything_published_after_subscribing_comes_and_nothing_after_unsubscribing(
