@@ -18,6 +18,10 @@ use crate::{
     subject,
 };
 
+/// How long what has been taken waits for what the server stored before it and republishes after it: it
+/// republishes what comes over several connections in no order of its own.
+const HELD_FOR: Duration = Duration::from_millis(20);
+
 /// How many messages the client's channel of a subscription has room for. Filled only while the task here
 /// gets no time at all; then the connection is given up.
 pub(crate) const CHANNEL: usize = 65_536;
@@ -80,11 +84,16 @@ impl Inbound {
     async fn pump(&mut self, changes: &mut mpsc::Receiver<Change>) -> End {
         // Taken in the round before, or later ones than that which are kept.
         let mut current: Vec<Numbered> = Vec::new();
+        // When those that wait since the longest were taken, and since when nothing is let go of.
+        let mut held_since = tokio::time::Instant::now();
         let mut taken: Vec<Message> = Vec::new();
         let mut newest = 0;
         for round in 1_usize.. {
             if let Some(error) = self.loss.get() {
                 return End::Lost(error);
+            }
+            if !current.is_empty() && held_since.elapsed() < HELD_FOR {
+                tokio::time::sleep_until(held_since + HELD_FOR).await;
             }
             match self.wait(changes, current.is_empty()).await {
                 Some(Ok(change)) => self.change(change).await,
@@ -95,6 +104,7 @@ impl Inbound {
                 return End::Lost(broken.into());
             }
             let complete = current.last().map(|(sequence, _)| *sequence);
+            held_since = tokio::time::Instant::now();
             for message in taken.drain(..) {
                 match self.place(&message) {
                     Ok(Some(sequence)) => current.push((sequence, message)),
